@@ -1,0 +1,36 @@
+# ntmm: verbs. `make` builds everything into build/; `make run` runs a sample driver; `make check` tests.
+BUILD ?= build
+JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE  = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
+
+.PHONY: all deps build run check fuzz install clean format
+
+all: build
+
+deps:
+	@sh tools/install-deps.sh
+
+build: deps
+	@[ -f $(BUILD)/build.ninja ] || $(CMAKE) -S . -B $(BUILD) --log-level=WARNING
+	@ninja -C $(BUILD) -j $(JOBS) --quiet
+
+# A sample driver, compiled to a PE image by the cross compiler, on the hosted machine.
+run: build
+	@$(BUILD)/ntmm run $(BUILD)/samples/tour.sys
+
+# Every test: kernel tests sanitized, black-box drivers, command line, headers, layers. T=word filters.
+check: build
+	@BUILD=$(BUILD) JOBS=$(JOBS) T='$(T)' sh test/check.sh
+
+# The PE loader under libFuzzer, for SECONDS.
+fuzz: deps
+	@BUILD=$(BUILD) sh test/fuzz/fuzz.sh $(or $(SECONDS),60)
+
+install: build
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix $(PREFIX))
+
+clean:
+	@rm -rf $(BUILD)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
