@@ -1,0 +1,204 @@
+/*
+ * ntifs.h - ntddk.h and what the documents add to it for file systems and filters.
+ *
+ * "max" is the highest IRQL at which a routine may be called.
+ */
+#ifndef NTMM_NTIFS_H
+#define NTMM_NTIFS_H
+
+#include "ntddk.h"
+
+EXTERN_C_START
+
+/* ---- Pool that raises instead of returning NULL. Not zeroed. max as for the pool type. ---- */
+
+/* Raise STATUS_INSUFFICIENT_RESOURCES on failure; the second also charges the current process. */
+NTKERNELAPI PVOID NTAPI FsRtlAllocatePoolWithTag(_In_ POOL_TYPE PoolType, _In_ ULONG NumberOfBytes,
+                                                 _In_ ULONG Tag);
+NTKERNELAPI PVOID NTAPI FsRtlAllocatePoolWithQuotaTag(_In_ POOL_TYPE PoolType,
+                                                      _In_ ULONG NumberOfBytes, _In_ ULONG Tag);
+#define FSRTL_POOL_TAG 0x5274734b
+#define FsRtlAllocatePool(PoolType, NumberOfBytes)                                                 \
+    FsRtlAllocatePoolWithTag(PoolType, NumberOfBytes, FSRTL_POOL_TAG)
+#define FsRtlAllocatePoolWithQuota(PoolType, NumberOfBytes)                                        \
+    FsRtlAllocatePoolWithQuotaTag(PoolType, NumberOfBytes, FSRTL_POOL_TAG)
+
+/* A block's usable bytes, and whether quota was charged. For old binaries. max DISPATCH. */
+NTKERNELAPI SIZE_T NTAPI ExQueryPoolBlockSize(_In_ PVOID PoolBlock, _Out_ PBOOLEAN QuotaCharged);
+
+/* ---- Other address spaces ---- */
+
+typedef struct _KAPC_STATE {
+    LIST_ENTRY ApcListHead[MaximumMode];
+    PKPROCESS Process;
+    union {
+        UCHAR InProgressFlags;
+        struct {
+            BOOLEAN KernelApcInProgress : 1;
+            BOOLEAN SpecialApcInProgress : 1;
+        };
+    };
+    BOOLEAN KernelApcPending;
+    union {
+        BOOLEAN UserApcPendingAll;
+        struct {
+            BOOLEAN SpecialUserApcPending : 1;
+            BOOLEAN UserApcPending : 1;
+        };
+    };
+} KAPC_STATE, *PKAPC_STATE, *PRKAPC_STATE;
+C_ASSERT(sizeof(KAPC_STATE) == 0x30 && FIELD_OFFSET(KAPC_STATE, Process) == 0x20);
+C_ASSERT(FIELD_OFFSET(KAPC_STATE, KernelApcPending) == 0x29);
+
+/* Enter another process's address space and come back; nests. max APC. */
+NTKERNELAPI VOID NTAPI KeStackAttachProcess(_Inout_ PRKPROCESS Process,
+                                            _Out_ PRKAPC_STATE ApcState);
+NTKERNELAPI VOID NTAPI KeUnstackDetachProcess(_In_ PRKAPC_STATE ApcState);
+
+/* Copy between address spaces, probing what PreviousMode may touch. STATUS_PARTIAL_COPY with the
+ * count if it stops midway. max APC. */
+NTKERNELAPI NTSTATUS NTAPI MmCopyVirtualMemory(_In_ PEPROCESS FromProcess,
+                                               _In_ const VOID *FromAddress,
+                                               _In_ PEPROCESS ToProcess, _Out_ PVOID ToAddress,
+                                               _In_ SIZE_T BufferSize,
+                                               _In_ KPROCESSOR_MODE PreviousMode,
+                                               _Out_ PSIZE_T NumberOfBytesCopied);
+
+/* ---- Kernel stacks ---- */
+
+/* Allow or forbid paging of the current thread's stack; the old state is returned. A thread that
+ * ends with it forbidden: bug check 0x94. PASSIVE. */
+NTKERNELAPI BOOLEAN NTAPI KeSetKernelStackSwapEnable(_In_ BOOLEAN Enable);
+
+/* Bounds of the current thread's stack. Any IRQL. */
+NTKERNELAPI PVOID NTAPI PsGetCurrentThreadStackBase(VOID);
+NTKERNELAPI PVOID NTAPI PsGetCurrentThreadStackLimit(VOID);
+
+/* Up to FramesToCapture return addresses of the caller, FramesToSkip left out; their number. Any
+ * IRQL. */
+NTSYSAPI USHORT NTAPI RtlCaptureStackBackTrace(
+    _In_ ULONG FramesToSkip, _In_ ULONG FramesToCapture,
+    _Out_writes_to_(FramesToCapture, return) PVOID *BackTrace, _Out_opt_ PULONG BackTraceHash);
+NTSYSAPI ULONG NTAPI RtlWalkFrameChain(_Out_writes_(Count) PVOID *Callers, _In_ ULONG Count,
+                                       _In_ ULONG Flags);
+
+/* ---- Memory and strings ---- */
+
+/* Bytes at the start of Source that repeat Pattern; 0 unless address and length are multiples of
+ * four. Fill a range with a pattern; the same multiples. */
+NTSYSAPI SIZE_T NTAPI RtlCompareMemoryUlong(_In_reads_bytes_(Length) PVOID Source,
+                                            _In_ SIZE_T Length, _In_ ULONG Pattern);
+NTSYSAPI VOID NTAPI RtlFillMemoryUlong(_Out_writes_bytes_(Length) PVOID Destination,
+                                       _In_ SIZE_T Length, _In_ ULONG Pattern);
+
+/* The same with eight bytes; pointer and length are multiples of eight. */
+FORCEINLINE VOID
+RtlFillMemoryUlonglong(_Out_writes_bytes_(Length) PVOID Destination, _In_ SIZE_T Length,
+                       _In_ ULONGLONG Pattern)
+{
+    for (SIZE_T Index = 0; Index < Length / sizeof(ULONGLONG); Index += 1) {
+        ((PULONGLONG)Destination)[Index] = Pattern;
+    }
+}
+
+/* Append; STATUS_BUFFER_TOO_SMALL and no change if it does not fit. TRUE if String2 ends with
+ * String1. A copy of a terminated string that RtlFreeUnicodeString frees; FALSE without memory. */
+NTSYSAPI NTSTATUS NTAPI RtlAppendStringToString(_Inout_ PSTRING Destination,
+                                                _In_ const STRING *Source);
+NTSYSAPI BOOLEAN NTAPI RtlSuffixUnicodeString(_In_ PCUNICODE_STRING String1,
+                                              _In_ PCUNICODE_STRING String2,
+                                              _In_ BOOLEAN CaseInSensitive);
+NTSYSAPI BOOLEAN NTAPI RtlCreateUnicodeString(_Out_ PUNICODE_STRING DestinationString,
+                                              _In_z_ PCWSTR SourceString);
+
+/* Pseudo-random numbers from 0 to MAXLONG - 1; *Seed is the state. */
+NTSYSAPI ULONG NTAPI RtlUniform(_Inout_ PULONG Seed);
+NTSYSAPI ULONG NTAPI RtlRandom(_Inout_ PULONG Seed);
+NTSYSAPI ULONG NTAPI RtlRandomEx(_Inout_ PULONG Seed);
+
+/* Lower case. The destination is allocated on request and freed by RtlFreeUnicodeString;
+ * STATUS_NO_MEMORY, STATUS_BUFFER_OVERFLOW. PASSIVE. */
+NTSYSAPI NTSTATUS NTAPI RtlDowncaseUnicodeString(_Inout_ PUNICODE_STRING DestinationString,
+                                                 _In_ PCUNICODE_STRING SourceString,
+                                                 _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI WCHAR NTAPI RtlDowncaseUnicodeChar(_In_ WCHAR SourceCharacter);
+
+/* A number from text; base 0 asks the text. STATUS_INVALID_PARAMETER. PASSIVE. */
+NTSYSAPI NTSTATUS NTAPI RtlCharToInteger(_In_z_ PCSZ String, _In_opt_ ULONG Base,
+                                         _Out_ PULONG Value);
+
+/* A copy in paged pool, which RtlFreeUnicodeString frees. Flags: 1 adds a terminator, 2 allocates
+ * even for an empty string. STATUS_NO_MEMORY, STATUS_NAME_TOO_LONG. PASSIVE. */
+#define RTL_DUPLICATE_UNICODE_STRING_NULL_TERMINATE 1
+#define RTL_DUPLICATE_UNICODE_STRING_ALLOCATE_NULL_STRING 2
+NTSYSAPI NTSTATUS NTAPI RtlDuplicateUnicodeString(_In_ ULONG Flags, _In_ PCUNICODE_STRING StringIn,
+                                                  _Out_ PUNICODE_STRING StringOut);
+
+/* ---- Objects ---- */
+
+/* A handle for an object the caller has a pointer to. STATUS_OBJECT_TYPE_MISMATCH,
+ * STATUS_INSUFFICIENT_RESOURCES. PASSIVE. */
+NTKERNELAPI NTSTATUS NTAPI ObOpenObjectByPointer(_In_ PVOID Object, _In_ ULONG HandleAttributes,
+                                                 _In_opt_ PACCESS_STATE PassedAccessState,
+                                                 _In_ ACCESS_MASK DesiredAccess,
+                                                 _In_opt_ POBJECT_TYPE ObjectType,
+                                                 _In_ KPROCESSOR_MODE AccessMode,
+                                                 _Out_ PHANDLE Handle);
+
+NTKERNELAPI NTSTATUS NTAPI ObOpenObjectByPointerWithTag(
+    _In_ PVOID Object, _In_ ULONG HandleAttributes, _In_opt_ PACCESS_STATE PassedAccessState,
+    _In_ ACCESS_MASK DesiredAccess, _In_opt_ POBJECT_TYPE ObjectType,
+    _In_ KPROCESSOR_MODE AccessMode, _In_ ULONG Tag, _Out_ PHANDLE Handle);
+
+/* Events by handle: make, open, change (the state before is returned), wait. PASSIVE. */
+NTSYSAPI NTSTATUS NTAPI ZwCreateEvent(_Out_ PHANDLE EventHandle, _In_ ACCESS_MASK DesiredAccess,
+                                      _In_opt_ POBJECT_ATTRIBUTES ObjectAttributes,
+                                      _In_ EVENT_TYPE EventType, _In_ BOOLEAN InitialState);
+NTSYSAPI NTSTATUS NTAPI ZwOpenEvent(_Out_ PHANDLE EventHandle, _In_ ACCESS_MASK DesiredAccess,
+                                    _In_ POBJECT_ATTRIBUTES ObjectAttributes);
+NTSYSAPI NTSTATUS NTAPI ZwSetEvent(_In_ HANDLE EventHandle, _Out_opt_ PLONG PreviousState);
+NTSYSAPI NTSTATUS NTAPI ZwResetEvent(_In_ HANDLE EventHandle, _Out_opt_ PLONG PreviousState);
+NTSYSAPI NTSTATUS NTAPI ZwClearEvent(_In_ HANDLE EventHandle);
+NTSYSAPI NTSTATUS NTAPI ZwWaitForSingleObject(_In_ HANDLE Handle, _In_ BOOLEAN Alertable,
+                                              _In_opt_ PLARGE_INTEGER Timeout);
+
+/* Another handle to the same object. PASSIVE. */
+#define DUPLICATE_CLOSE_SOURCE 0x1
+#define DUPLICATE_SAME_ACCESS 0x2
+#define DUPLICATE_SAME_ATTRIBUTES 0x4
+NTSYSAPI NTSTATUS NTAPI ZwDuplicateObject(_In_ HANDLE SourceProcessHandle, _In_ HANDLE SourceHandle,
+                                          _In_opt_ HANDLE TargetProcessHandle,
+                                          _Out_opt_ PHANDLE TargetHandle,
+                                          _In_ ACCESS_MASK DesiredAccess,
+                                          _In_ ULONG HandleAttributes, _In_ ULONG Options);
+
+/* ---- Processes and threads ---- */
+
+/* Find by id and reference: STATUS_INVALID_PARAMETER (threads), STATUS_INVALID_CID. max APC. */
+NTKERNELAPI NTSTATUS NTAPI PsLookupProcessByProcessId(_In_ HANDLE ProcessId,
+                                                      _Out_ PEPROCESS *Process);
+NTKERNELAPI NTSTATUS NTAPI PsLookupThreadByThreadId(_In_ HANDLE ThreadId, _Out_ PETHREAD *Thread);
+
+/* Of a thread: whether it is ending, what it ended with (STATUS_PENDING while it runs), its process. */
+NTKERNELAPI BOOLEAN NTAPI PsIsThreadTerminating(_In_ PETHREAD Thread);
+NTKERNELAPI NTSTATUS NTAPI PsGetThreadExitStatus(_In_ PETHREAD Thread);
+NTKERNELAPI PEPROCESS NTAPI PsGetThreadProcess(_In_ PETHREAD Thread);
+NTKERNELAPI PEPROCESS NTAPI IoThreadToProcess(_In_ PETHREAD Thread);
+
+/* ---- Quota: bytes of pool charged to a process; the System process is exempt. STATUS_QUOTA_EXCEEDED is raised
+ * by the first, returned by the second. Returning more than is charged: bug check 0x21. ---- */
+NTKERNELAPI VOID NTAPI PsChargePoolQuota(_In_ PEPROCESS Process, _In_ POOL_TYPE PoolType,
+                                         _In_ ULONG_PTR Amount);
+NTKERNELAPI NTSTATUS NTAPI PsChargeProcessPoolQuota(_In_ PEPROCESS Process, _In_ POOL_TYPE PoolType,
+                                                    _In_ ULONG_PTR Amount);
+NTKERNELAPI VOID NTAPI PsReturnPoolQuota(_In_ PEPROCESS Process, _In_ POOL_TYPE PoolType,
+                                         _In_ ULONG_PTR Amount);
+NTKERNELAPI VOID NTAPI PsReturnProcessNonPagedPoolQuota(_In_ PEPROCESS Process, _In_ SIZE_T Amount);
+NTKERNELAPI VOID NTAPI PsReturnProcessPagedPoolQuota(_In_ PEPROCESS Process, _In_ SIZE_T Amount);
+
+/* TRUE if the thread is a system thread. */
+NTKERNELAPI BOOLEAN NTAPI PsIsSystemThread(_In_ PETHREAD Thread);
+
+EXTERN_C_END
+
+#endif
