@@ -1,0 +1,162 @@
+/*
+ * Traps: page faults and exceptions, from the machine's trap entries.
+ *
+ * A page fault at DISPATCH_LEVEL or above stops the machine, even if the page could be had; below that MmAccessFault
+ * has its say, and only if it cannot help the fault is judged here: a user address is an access violation, an
+ * exception; a system address is one of the bug checks that no handler can catch. An exception that nobody handles is
+ * bug check 0x1E with its code, the instruction's address and the first two words of information; nobody handles one yet.
+ *
+ * MmAccessFault belongs to mm/fault, above this file: a trap climbs by calling its public name.
+ */
+#include "kep.h"
+#include <ntexport.h>
+
+NTSTATUS MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME TrapFrame);
+
+ULONG64 (*KiQueryPte)(ULONG64 Address);
+
+/* Of a page fault's error code. */
+#define KI_FAULT_PRESENT 0x1
+#define KI_FAULT_WRITE 0x2
+#define KI_FAULT_USER 0x4
+#define KI_FAULT_FETCH 0x10
+
+/* int 0x29 and int 0x2C as the processor reports them where their gates are closed to the caller: vector * 8 + 2. */
+#define KI_VECTOR_FAST_FAIL 0x29
+#define KI_VECTOR_ASSERT 0x2C
+#define KI_ERROR_OF_VECTOR(Vector) ((Vector)*8 + 2)
+
+/* What an access was, in an exception's first information word. */
+static ULONG64
+KipAccessKind(ULONG ErrorCode)
+{
+    if ((ErrorCode & KI_FAULT_FETCH) != 0) {
+        return EXCEPTION_EXECUTE_FAULT;
+    }
+    return (ErrorCode & KI_FAULT_WRITE) != 0 ? EXCEPTION_WRITE_FAULT : EXCEPTION_READ_FAULT;
+}
+
+static VOID DECLSPEC_NORETURN
+KipUnhandled(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG64 Info0, ULONG64 Info1)
+{
+    KiBugCheckTrap(TrapFrame, KMODE_EXCEPTION_NOT_HANDLED, (ULONG64)(LONG64)Code, Address, Info0, Info1);
+}
+
+/* A fault at raised IRQL: an image's or ours. */
+static VOID DECLSPEC_NORETURN
+KipFaultAtIrql(PKTRAP_FRAME TrapFrame, ULONG64 Address, ULONG ErrorCode)
+{
+    KIRQL Irql = HalGetIrql();
+
+    if (KiIsImageAddress(TrapFrame->Rip)) {
+        KiBugCheckTrap(TrapFrame, DRIVER_IRQL_NOT_LESS_OR_EQUAL, Address, Irql, KipAccessKind(ErrorCode),
+                       TrapFrame->Rip);
+    }
+    KiBugCheckTrap(TrapFrame, IRQL_NOT_LESS_OR_EQUAL, Address, Irql, KipAccessKind(ErrorCode), TrapFrame->Rip);
+}
+
+/* A fault on a system address that the memory manager cannot resolve. */
+static VOID DECLSPEC_NORETURN
+KipSystemFault(PKTRAP_FRAME TrapFrame, ULONG64 Address, ULONG ErrorCode)
+{
+    ULONG64 Pte = KiQueryPte != NULL ? KiQueryPte(Address) : 0;
+    ULONG64 Kind = 0;
+
+    if ((ErrorCode & KI_FAULT_PRESENT) != 0 && (ErrorCode & KI_FAULT_FETCH) != 0) {
+        KiBugCheckTrap(TrapFrame, ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY, Address, Pte, 0, 0);
+    }
+    if ((ErrorCode & KI_FAULT_PRESENT) != 0 && (ErrorCode & KI_FAULT_WRITE) != 0) {
+        KiBugCheckTrap(TrapFrame, ATTEMPTED_WRITE_TO_READONLY_MEMORY, Address, Pte, 0, 0);
+    }
+    if ((ErrorCode & KI_FAULT_FETCH) != 0) {
+        Kind = 0x10;
+    } else if ((ErrorCode & KI_FAULT_WRITE) != 0) {
+        Kind = 2;
+    }
+    KiBugCheckTrap(TrapFrame, PAGE_FAULT_IN_NONPAGED_AREA, Address, Kind, TrapFrame->Rip, 0);
+}
+
+VOID
+KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode)
+{
+    KPROCESSOR_MODE Mode = (ErrorCode & KI_FAULT_USER) != 0 ? UserMode : KernelMode;
+    NTSTATUS Status;
+
+    if (HalGetIrql() >= DISPATCH_LEVEL) {
+        KipFaultAtIrql(TrapFrame, Address, ErrorCode);
+    }
+    HalChoicePoint(HalChoiceFault);
+    Status = MmAccessFault(ErrorCode, (PVOID)Address, Mode, TrapFrame);
+    if (NT_SUCCESS(Status)) {
+        return;
+    }
+    if (Address >= KiLoaderBlock->UserEnd) {
+        KipSystemFault(TrapFrame, Address, ErrorCode);
+    }
+    KipUnhandled(TrapFrame, Status, TrapFrame->Rip, KipAccessKind(ErrorCode), Address);
+}
+
+/* A broken contract that code itself noticed: rcx says which. */
+static VOID DECLSPEC_NORETURN
+KipFastFail(PKTRAP_FRAME TrapFrame)
+{
+    EXCEPTION_RECORD Record = {.ExceptionCode = STATUS_STACK_BUFFER_OVERRUN,
+                               .ExceptionFlags = EXCEPTION_NONCONTINUABLE,
+                               .ExceptionAddress = (PVOID)TrapFrame->Rip,
+                               .NumberParameters = 1};
+
+    Record.ExceptionInformation[0] = TrapFrame->Rcx;
+    KiBugCheckTrap(TrapFrame, KERNEL_SECURITY_CHECK_FAILURE, TrapFrame->Rcx, (ULONG_PTR)TrapFrame, (ULONG_PTR)&Record,
+                   0);
+}
+
+/* The exception that a vector stands for; STATUS_SUCCESS if it is none but the processor's or our own trouble. */
+static NTSTATUS
+KipExceptionOfVector(ULONG Vector)
+{
+    switch (Vector) {
+    case 0:
+        return STATUS_INTEGER_DIVIDE_BY_ZERO;
+    case 1:
+        return STATUS_SINGLE_STEP;
+    case 3:
+        return STATUS_BREAKPOINT;
+    case 4:
+        return STATUS_INTEGER_OVERFLOW;
+    case 5:
+        return STATUS_ARRAY_BOUNDS_EXCEEDED;
+    case 6:
+        return STATUS_ILLEGAL_INSTRUCTION;
+    case 13:
+        return STATUS_ACCESS_VIOLATION;
+    case 16:
+    case 19:
+        return STATUS_FLOAT_MULTIPLE_TRAPS;
+    case 17:
+        return STATUS_DATATYPE_MISALIGNMENT;
+    case KI_VECTOR_ASSERT:
+        return STATUS_ASSERTION_FAILURE;
+    default:
+        return STATUS_SUCCESS;
+    }
+}
+
+VOID
+KiTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG ErrorCode)
+{
+    NTSTATUS Code;
+
+    if (Vector == 13 && ErrorCode == KI_ERROR_OF_VECTOR(KI_VECTOR_ASSERT)) {
+        Vector = KI_VECTOR_ASSERT;
+    }
+    if (Vector == KI_VECTOR_FAST_FAIL || (Vector == 13 && ErrorCode == KI_ERROR_OF_VECTOR(KI_VECTOR_FAST_FAIL))) {
+        KipFastFail(TrapFrame);
+    }
+    Code = KipExceptionOfVector(Vector);
+    if (Code == STATUS_SUCCESS) {
+        KiBugCheckTrap(TrapFrame, UNEXPECTED_KERNEL_MODE_TRAP, Vector, 0, 0, 0);
+    }
+    /* An address that is not canonical, or an instruction that is not for it: the address is not known. */
+    KipUnhandled(TrapFrame, Code, Vector == 3 ? TrapFrame->Rip - 1 : TrapFrame->Rip, 0,
+                 Vector == 13 ? ~0ull : 0);
+}
