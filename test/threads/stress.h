@@ -1,0 +1,12 @@
+/*
+ * Stress on the threads plug.
+ */
+#ifndef TEST_THREADS_STRESS_H
+#define TEST_THREADS_STRESS_H
+
+#include <mm/mi.h>
+
+/* All processors do everything mm/phys offers to each other's pages, for so long. */
+VOID StressPageFrames(ULONG Seconds, ULONG64 Seed);
+
+#endif
