@@ -1,0 +1,484 @@
+/*
+ * Blocks: what becomes of a slot or of pages when they are allocated and freed.
+ *
+ * A block of at most MI_SMALL_LIMIT bytes is a slot: [ skipped for alignment | header | block | slack ].
+ * Its header is written and checked by the caller of the allocator, at the caller's IRQL, after the
+ * slot has left the magazine and before it goes back, because a paged slot may fault.
+ *
+ *      virgin (zeros) --MipAllocateSmall--> live --MipFreeSmall--> free --MipAllocateSmall--> live
+ *
+ * A free header stands at the slot's start whatever the block's alignment was, so that whoever looks
+ * at a slot finds the truth there. With the verifier on, a free block is filled, and both header and
+ * filling are checked before the slot is used again: bug check 0x19/0xD if someone wrote there.
+ *
+ * Blocks of pages have no header; the same facts are in the record of the first page, which is
+ * nonpaged and out of reach of an overrun.
+ */
+#include "poolp.h"
+
+ULONG64 MiPoolCookie;
+
+PUCHAR
+MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
+{
+    ULONG64 Pattern = Fill * 0x0101010101010101ull;
+    PUCHAR Byte = Address, End = Byte + Size;
+
+    while (Byte < End && ((ULONG_PTR)Byte & 7) != 0) {
+        if (*Byte != Fill) {
+            return Byte;
+        }
+        Byte += 1;
+    }
+    while (Byte + 8 <= End && *(ULONG64 *)Byte == Pattern) {
+        Byte += 8;
+    }
+    while (Byte < End) {
+        if (*Byte != Fill) {
+            return Byte;
+        }
+        Byte += 1;
+    }
+    return NULL;
+}
+
+/* --- Headers ---------------------------------------------------------------------------------- */
+
+static VOID
+MipSealHeader(PPOOL_HEADER Header, PVOID Process, ULONG StackId)
+{
+    MipSealPayload(Header, (((ULONG64)(ULONG_PTR)Process >> 4) << MI_STACK_ID_BITS) | StackId);
+}
+
+/* Contents: a copy of the header at Header, or the header itself. */
+static BOOLEAN
+MipContentsAreWhole(const POOL_HEADER *Header, const POOL_HEADER *Contents)
+{
+    PVOID Process = MipHeaderProcess(MipUnsealContents(Header, Contents));
+
+    if (Contents->PoolType & MI_TYPE_QUOTA) {
+        return Process != NULL && MiPoolQuota != NULL && MiPoolQuota->IsProcess(Process);
+    }
+    return Process == NULL && Contents->BlockSize != 0;
+}
+
+BOOLEAN
+MipHeaderIsWhole(const POOL_HEADER *Header)
+{
+    return MipContentsAreWhole(Header, Header);
+}
+
+PPOOL_HEADER
+MipLiveHeader(PVOID Slot, ULONG SlotSize, PPOOL_HEADER Contents)
+{
+    PPOOL_HEADER Header = Slot;
+    ULONG Shift;
+
+    for (Shift = 0; Shift < 4 && (Shift + 1) * 16 <= SlotSize; Shift += 1, Header += 1) {
+        Contents->Word = __atomic_load_n(&Header->Word, __ATOMIC_RELAXED);
+        Contents->Sealed = __atomic_load_n(&Header->Sealed, __ATOMIC_RELAXED);
+        if (Contents->Shift == Shift && (ULONG)Contents->BlockSize * 16 == SlotSize &&
+            MipContentsAreWhole(Header, Contents)) {
+            return Contents->PoolType != 0 ? Header : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* A slot about to be used: its header must be clean or that of a free block, and what was filled must still
+ * be. */
+static VOID
+MipCheckFreeSlot(PPOOL_HEADER Header, ULONG SlotSize)
+{
+    PUCHAR Other;
+
+    if (Header->Word == 0 && Header->Sealed == 0) {
+        return;
+    }
+    if (Header->PoolType != 0 || (ULONG)Header->BlockSize * 16 != SlotSize || !MipHeaderIsWhole(Header)) {
+        KeBugCheckEx(BAD_POOL_HEADER, 0xD, (ULONG_PTR)(Header + 1), (ULONG_PTR)Header, Header->Word);
+    }
+    if (Header->Mark) {
+        Other = MipFindOther(Header + 1, SlotSize - MI_HEADER_SIZE, MI_FREE_BYTE);
+        if (Other != NULL) {
+            KeBugCheckEx(BAD_POOL_HEADER, 0xD, (ULONG_PTR)(Header + 1), (ULONG_PTR)Other, *Other);
+        }
+    }
+}
+
+/* --- Slots ------------------------------------------------------------------------------------ */
+
+/* The heap whose cache this is, or memory of that very node: then slots come straight from the class. */
+static PVOID
+MipTakeSlot(const MI_POOL_REQUEST *Request, ULONG Class, PULONG Node)
+{
+    PMI_POOL_CACHE Cache = MipCurrentCache();
+    PMI_POOL_CLASS Pool;
+    PVOID Slot;
+
+    if (__builtin_expect(Request->AnyNode || Request->Node == Cache->Node, 1)) {
+        *Node = Cache->Node;
+        Slot = MipPop(Cache, Request->Kind, Class);
+    } else {
+        *Node = Request->Node;
+        Pool = &MiPoolClasses[Request->Kind][Request->Node][Class];
+        KiAcquireRankedLock(&Pool->Lock, LockRankPoolClass);
+        if (MipTakeSlotsLocked(Pool, 1, &Slot) == 0) {
+            Slot = NULL;
+        }
+        KiReleaseRankedLock(&Pool->Lock);
+    }
+    if (__builtin_expect(Slot != NULL, 1)) {
+        MipChargeTag(Cache, Request->Tag, Request->Kind == MiPoolPaged, MiSlotSize[Class]);
+    }
+    return Slot;
+}
+
+/* A slot of a class, charged to the tag; grows the class, and as a last resort empties this processor's
+ * cache. */
+static PVOID
+MipGetSlot(const MI_POOL_REQUEST *Request, ULONG Class)
+{
+    BOOLEAN Flushed = FALSE;
+    ULONG Node;
+    PVOID Slot;
+    KIRQL OldIrql;
+
+    for (;;) {
+        OldIrql = KiRaiseIrqlToDispatch();
+        Slot = MipTakeSlot(Request, Class, &Node);
+        KiLowerIrql(OldIrql);
+        if (__builtin_expect(Slot != NULL, 1)) {
+            return Slot;
+        }
+        if (!MipGrowClass(Request->Kind, Node, Class)) {
+            if (Flushed) {
+                return NULL;
+            }
+            MipFlushCache(Request->Kind);
+            Flushed = TRUE;
+        }
+    }
+}
+
+PVOID
+MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG Shift, ULONG StackId,
+                 BOOLEAN Image)
+{
+    ULONG Class = MiClassOfUnits[SlotBytes / 16];
+    ULONG SlotSize = MiSlotSize[Class];
+    PPOOL_HEADER Header = MipGetSlot(Request, Class);
+    POOL_HEADER Word = {0};
+
+    if (Header == NULL) {
+        return NULL;
+    }
+    if (MiPoolVerify) {
+        MipCheckFreeSlot(Header, SlotSize);
+    }
+    if (Request->CacheAligned) {
+        Shift = (ULONG)(0 - ((ULONG_PTR)Header + MI_HEADER_SIZE)) % 64 / 16;
+        if (Shift != 0) {
+            MipClearHeader(Header);
+        }
+        Header += Shift;
+    }
+    Word.Slack = (USHORT)(SlotSize - (Shift + 1) * 16 - Request->Size) & 0xFFF;
+    Word.Image = Image & 1;
+    Word.Shift = (USHORT)(Shift & 3);
+    Word.BlockSize = (UCHAR)(SlotSize / 16);
+    Word.PoolType = (UCHAR)(((Request->PoolType & 0x27) + 1) | (Process != NULL ? MI_TYPE_QUOTA : 0));
+    Word.PoolTag = Request->Tag;
+    MipStoreWord(Header, Word.Word);
+    MipSealHeader(Header, Process, StackId);
+    if (Request->Zero) {
+        __builtin_memset(Header + 1, 0, Request->Size);
+    }
+    if (MiPoolVerify) {
+        __builtin_memset((PUCHAR)(Header + 1) + Request->Size, MI_SLACK_BYTE, Word.Slack);
+    }
+    return Header + 1;
+}
+
+/* Turn a live block into a free one. The header at the slot's start says so, and any other says nothing any
+ * more. */
+static PPOOL_HEADER
+MipRetireHeader(PPOOL_HEADER Header)
+{
+    ULONG StackId = MipHeaderStack(MipUnsealHeader(Header));
+    PPOOL_HEADER First = Header - Header->Shift;
+    POOL_HEADER Word = {0};
+
+    Word.BlockSize = Header->BlockSize;
+    Word.PoolTag = Header->PoolTag;
+    Word.Image = Header->Image;
+    Word.Mark = MiPoolVerify & 1;
+    if (First != Header) {
+        MipClearHeader(Header);
+    }
+    MipStoreWord(First, Word.Word);
+    MipSealHeader(First, NULL, StackId);
+    if (MiPoolVerify) {
+        __builtin_memset(First + 1, MI_FREE_BYTE, (SIZE_T)First->BlockSize * 16 - MI_HEADER_SIZE);
+    }
+    return First;
+}
+
+VOID
+MipFreeSmall(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header)
+{
+    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
+    ULONG Class = MiClassOfUnits[Header->BlockSize];
+    ULONG Tag = Header->PoolTag;
+    SIZE_T Bytes = (SIZE_T)Header->BlockSize * 16;
+    PMI_POOL_CACHE Cache;
+    PVOID Process, Slot;
+    KIRQL OldIrql;
+
+    if (Header->PoolType & MI_TYPE_QUOTA) {
+        Process = MipHeaderProcess(MipUnsealHeader(Header));
+        Slot = MipRetireHeader(Header);
+        if (MiPoolQuota != NULL) {
+            MiPoolQuota->Return(Process, Kind == MiPoolPaged, Bytes);
+        }
+    } else {
+        Slot = MipRetireHeader(Header);
+    }
+    OldIrql = KiRaiseIrqlToDispatch();
+    Cache = MipCurrentCache();
+    MipCreditTag(Cache, Tag, Kind == MiPoolPaged, Bytes);
+    if (__builtin_expect(Segment->Node != Cache->Node, 0)) {
+        MipReturnSlots(&Slot, 1);
+    } else if (MiPoolVerify) {
+        MipHoldSlot(Cache, Kind, Class, Slot);
+    } else {
+        MipPush(Cache, Kind, Class, Slot);
+    }
+    KiLowerIrql(OldIrql);
+}
+
+/* --- Pages ------------------------------------------------------------------------------------ */
+
+static VOID
+MipCheckFilled(PMI_POOL_PAGE Page, PVOID Address, SIZE_T Bytes)
+{
+    PUCHAR Other;
+
+    if (Page->Flags & MI_PAGE_FILLED) {
+        Other = MipFindOther(Address, Bytes, MI_FREE_BYTE);
+        if (Other != NULL) {
+            KeBugCheckEx(BAD_POOL_HEADER, 0xD, (ULONG_PTR)Address, (ULONG_PTR)Other, *Other);
+        }
+    }
+}
+
+/* Write down whose block it is. From here on it is live. */
+static VOID
+MipDescribePages(PMI_POOL_PAGE Page, const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
+{
+    Page->Size = Request->Size;
+    Page->Tag = Request->Tag;
+    Page->StackId = StackId;
+    Page->PoolType = (USHORT)Request->PoolType;
+    Page->Flags = Image ? MI_PAGE_IMAGE : 0;
+}
+
+static VOID
+MipFillSlack(const MI_POOL_REQUEST *Request, PVOID Address)
+{
+    SIZE_T Slack = (0 - Request->Size) & (PAGE_SIZE - 1);
+
+    if (MiPoolVerify && Slack != 0) {
+        __builtin_memset((PUCHAR)Address + Request->Size, MI_SLACK_BYTE, Slack);
+    }
+}
+
+static VOID
+MipChargePagesTag(ULONG Tag, MI_POOL_KIND Kind, SIZE_T Bytes, BOOLEAN Free)
+{
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+
+    if (Free) {
+        MipCreditTag(MipCurrentCache(), Tag, Kind == MiPoolPaged, Bytes);
+    } else {
+        MipChargeTag(MipCurrentCache(), Tag, Kind == MiPoolPaged, Bytes);
+    }
+    KiLowerIrql(OldIrql);
+}
+
+static PVOID
+MipAllocatePage(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
+{
+    PVOID Address = MipGetSlot(Request, MI_PAGE_CLASS);
+    PMI_POOL_SEGMENT Segment;
+    PMI_POOL_PAGE Page;
+
+    if (Address == NULL) {
+        return NULL;
+    }
+    Segment = MipSegmentOf(Address);
+    Page = MipPage(Segment, MipPageIndex(Segment, Address));
+    MI_ASSERT(Page->State == MiPageSlotFree);
+    MipCheckFilled(Page, Address, PAGE_SIZE);
+    if (Request->Zero) {
+        __builtin_memset(Address, 0, PAGE_SIZE);
+    }
+    MipFillSlack(Request, Address);
+    MipDescribePages(Page, Request, StackId, Image);
+    __atomic_store_n(&Page->State, MiPageSlotLive, __ATOMIC_RELEASE);
+    return Address;
+}
+
+/* Clear the pages of a run that are not known to be zero; clean ones of paged pool stay untouched. */
+static VOID
+MipZeroRun(PMI_POOL_SEGMENT Segment, PVOID Address, SIZE_T PageCount)
+{
+    SIZE_T First = MipPageIndex(Segment, Address), Index;
+
+    for (Index = 0; Index < PageCount; Index += 1) {
+        if (MipPageIsDirty(Segment, First + Index)) {
+            __builtin_memset((PUCHAR)Address + (Index << PAGE_SHIFT), 0, PAGE_SIZE);
+        }
+    }
+}
+
+/* The node that a request for pages goes to: AnyNode means this processor's. */
+static ULONG
+MipRequestNode(const MI_POOL_REQUEST *Request)
+{
+    PMI_POOL_CACHE Cache = HalProcessorPcr(PcrRead32(Number))->Slots.PoolCache;
+
+    return Request->AnyNode ? Cache->Node : Request->Node;
+}
+
+static PVOID
+MipAllocatePageRun(const MI_POOL_REQUEST *Request, SIZE_T PageCount, ULONG StackId, BOOLEAN Image)
+{
+    ULONG Node = MipRequestNode(Request);
+    PMI_POOL_SEGMENT Segment;
+    BOOLEAN Dirty;
+    PVOID Address;
+
+    Address = MipAllocateRun(Request->Kind, Node, PageCount, MiPageRunLive, NULL, &Dirty);
+    if (Address == NULL) {
+        MipFlushCache(Request->Kind);
+        Address = MipAllocateRun(Request->Kind, Node, PageCount, MiPageRunLive, NULL, &Dirty);
+        if (Address == NULL) {
+            return NULL;
+        }
+    }
+    Segment = MipSegmentOf(Address);
+    if (Request->Zero && Dirty) {
+        MipZeroRun(Segment, Address, PageCount);
+    }
+    MipDescribePages(MipPage(Segment, MipPageIndex(Segment, Address)), Request, StackId, Image);
+    return Address;
+}
+
+static PVOID
+MipAllocateHugeBlock(const MI_POOL_REQUEST *Request, SIZE_T PageCount, ULONG StackId, BOOLEAN Image)
+{
+    ULONG Node = MipRequestNode(Request);
+    PMI_POOL_SEGMENT Segment = MipAllocateHuge(Request->Kind, Node, PageCount, Request->Zero);
+    PMI_POOL_PAGE Page;
+
+    if (Segment == NULL) {
+        return NULL;
+    }
+    Page = MipPage(Segment, 0);
+    MipDescribePages(Page, Request, StackId, Image);
+    __atomic_store_n(&Page->State, MiPageRunLive, __ATOMIC_RELEASE);
+    return Segment->Base;
+}
+
+PVOID
+MipAllocatePages(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
+{
+    SIZE_T PageCount = (Request->Size >> PAGE_SHIFT) + ((Request->Size & (PAGE_SIZE - 1)) != 0);
+    PVOID Address;
+
+    if (PageCount == 1) {
+        return MipAllocatePage(Request, StackId, Image);
+    }
+    if (PageCount <= MI_RUN_LIMIT) {
+        Address = MipAllocatePageRun(Request, PageCount, StackId, Image);
+    } else {
+        Address = MipAllocateHugeBlock(Request, PageCount, StackId, Image);
+    }
+    if (Address != NULL) {
+        MipFillSlack(Request, Address);
+        MipChargePagesTag(Request->Tag, Request->Kind, PageCount << PAGE_SHIFT, FALSE);
+    }
+    return Address;
+}
+
+static VOID
+MipFreePage(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
+{
+    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
+    PMI_POOL_CACHE Cache;
+    KIRQL OldIrql;
+
+    Page->Flags = 0;
+    if (MiPoolVerify) {
+        __builtin_memset(Address, MI_FREE_BYTE, PAGE_SIZE);
+        Page->Flags = MI_PAGE_FILLED;
+    }
+    __atomic_store_n(&Page->State, MiPageSlotFree, __ATOMIC_RELEASE);
+    OldIrql = KiRaiseIrqlToDispatch();
+    Cache = MipCurrentCache();
+    MipCreditTag(Cache, Page->Tag, Kind == MiPoolPaged, PAGE_SIZE);
+    if (Segment->Node != Cache->Node) {
+        MipReturnSlots(&Address, 1);
+    } else if (MiPoolVerify) {
+        MipHoldSlot(Cache, Kind, MI_PAGE_CLASS, Address);
+    } else {
+        MipPush(Cache, Kind, MI_PAGE_CLASS, Address);
+    }
+    KiLowerIrql(OldIrql);
+}
+
+VOID
+MipReleaseHeldRun(PVOID Run)
+{
+    PMI_POOL_SEGMENT Segment = MipSegmentOf(Run);
+    PMI_POOL_PAGE Page = MipPage(Segment, MipPageIndex(Segment, Run));
+    SIZE_T PageCount = Page->Pages;
+
+    MI_ASSERT(Page->State == MiPageRunHeld);
+    MipCheckFilled(Page, Run, PageCount << PAGE_SHIFT);
+    MipFreeRun(Segment, Run, PageCount);
+}
+
+VOID
+MipFreePages(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
+{
+    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
+    SIZE_T PageCount = Segment->Huge ? Segment->PageCount : Page->Pages;
+    ULONG Tag = Page->Tag;
+    KIRQL OldIrql;
+
+    if (Page->State == MiPageSlotLive) {
+        MipFreePage(Segment, Page, Address);
+        return;
+    }
+    MipChargePagesTag(Tag, Kind, PageCount << PAGE_SHIFT, TRUE);
+    if (Segment->Huge) {
+        Page->Flags = MI_PAGE_FREED_HEAD;
+        MipFreeHuge(Segment);
+        return;
+    }
+    if (MiPoolVerify && PageCount <= MI_RUN_FILL_PAGES) {
+        __builtin_memset(Address, MI_FREE_BYTE, PageCount << PAGE_SHIFT);
+        Page->Flags = MI_PAGE_FILLED;
+        __atomic_store_n(&Page->State, MiPageRunHeld, __ATOMIC_RELEASE);
+        OldIrql = KiRaiseIrqlToDispatch();
+        Address = MipHoldRun(MipCurrentCache(), Kind, Address);
+        KiLowerIrql(OldIrql);
+        if (Address != NULL) {
+            MipReleaseHeldRun(Address);
+        }
+        return;
+    }
+    MipFreeRun(Segment, Address, PageCount);
+}
