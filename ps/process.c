@@ -1,0 +1,169 @@
+/*
+ * Processes: the System process, to which every thread belongs, and the Idle process, which stands for idle threads. Both
+ * exist for good.
+ *
+ * Process and thread ids come from one table; System is the first entry, id 4, Idle has none and id 0.
+ */
+#include "psp.h"
+#include <ntexport.h>
+
+#define PSP_PROCESS_TAG 0x636F7250u /* "Proc" */
+#define PSP_PROCESS_OBJECT 3        /* DISPATCHER_HEADER.Type */
+
+PEPROCESS PsInitialSystemProcess;
+NTEXPORT_DATA(PsInitialSystemProcess);
+POBJECT_TYPE PsProcessType;
+NTEXPORT_DATA(PsProcessType);
+
+PEPROCESS PspIdleProcess;
+KSPIN_LOCK PspLock;
+LIST_ENTRY PspProcesses = {&PspProcesses, &PspProcesses};
+OB_TABLE PspCidTable;
+
+static VOID
+PspDeleteProcess(PVOID Object)
+{
+    PEPROCESS Process = Object;
+    OB_ENTRY Entry;
+    KIRQL OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
+
+    RemoveEntryList(&Process->ActiveProcessLinks);
+    KiReleaseRankedLockLower(&PspLock, OldIrql);
+    ObTableRemove(&PspCidTable, (ULONG64)Process->UniqueProcessId / PSP_CID_STEP, &Entry);
+}
+
+static const OBJECT_TYPE PspProcessTemplate = {
+    .Name = L"Process",
+    .Tag = PSP_PROCESS_TAG,
+    .ValidAccess = PROCESS_ALL_ACCESS,
+    .Mapping = {STANDARD_RIGHTS_READ | PROCESS_VM_READ | PROCESS_QUERY_INFORMATION,
+                STANDARD_RIGHTS_WRITE | PROCESS_CREATE_PROCESS | PROCESS_CREATE_THREAD | PROCESS_VM_OPERATION |
+                    PROCESS_VM_WRITE | PROCESS_DUP_HANDLE | PROCESS_SET_QUOTA | PROCESS_SET_INFORMATION,
+                STANDARD_RIGHTS_EXECUTE | SYNCHRONIZE | PROCESS_TERMINATE | PROCESS_QUERY_LIMITED_INFORMATION,
+                PROCESS_ALL_ACCESS},
+    .WaitOffset = 0,
+    .Delete = PspDeleteProcess,
+};
+
+/* The object alone. */
+static NTSTATUS
+PspMakeProcessObject(BOOLEAN QuotaExempt, PEPROCESS *Process)
+{
+    PEPROCESS Made;
+    PVOID Object;
+    NTSTATUS Status = ObMakeObject(PsProcessType, sizeof(EPROCESS), &Object);
+
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Made = Object;
+    Made->Pcb.Header.Type = PSP_PROCESS_OBJECT;
+    Made->Pcb.Header.Size = sizeof(KPROCESS) / sizeof(LONG);
+    InitializeListHead(&Made->Pcb.Header.WaitListHead);
+    InitializeListHead(&Made->Pcb.ThreadListHead);
+    InitializeListHead(&Made->ActiveProcessLinks);
+    Made->Pcb.RootFrame = KiLoaderBlock->RootFrame;
+    Made->QuotaExempt = QuotaExempt;
+    for (ULONG Type = 0; Type < PsQuotaTypes; Type += 1) {
+        Made->Quota[Type].Limit = ~0ull;
+    }
+    *Process = Made;
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+PspMakeProcess(BOOLEAN QuotaExempt, PEPROCESS *Process)
+{
+    OB_ENTRY Entry = {0};
+    PEPROCESS Made;
+    ULONG Index;
+    KIRQL OldIrql;
+    NTSTATUS Status = PspMakeProcessObject(QuotaExempt, &Made);
+
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Entry.Object = Made;
+    Status = ObTableInsert(&PspCidTable, &Entry, &Index);
+    if (!NT_SUCCESS(Status)) {
+        ObDereferenceObject(Made);
+        return Status;
+    }
+    Made->UniqueProcessId = (HANDLE)((ULONG64)Index * PSP_CID_STEP);
+    OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
+    InsertTailList(&PspProcesses, &Made->ActiveProcessLinks);
+    KiReleaseRankedLockLower(&PspLock, OldIrql);
+    *Process = Made;
+    return STATUS_SUCCESS;
+}
+
+VOID
+PspInitializeProcesses(VOID)
+{
+    PsProcessType = ObMakeType(&PspProcessTemplate);
+    if (!NT_SUCCESS(PspMakeProcess(TRUE, &PsInitialSystemProcess)) ||
+        !NT_SUCCESS(PspMakeProcessObject(TRUE, &PspIdleProcess))) {
+        ObFailStart();
+    }
+    KiThreadProcess = &PsInitialSystemProcess->Pcb;
+}
+
+/* The process of a thread, as an object. */
+static PEPROCESS
+PspProcessOf(struct _KTHREAD *Thread)
+{
+    return Thread->Idle ? PspIdleProcess : CONTAINING_RECORD(Thread->Process, EPROCESS, Pcb);
+}
+
+/* The process that the current thread belongs to; no reference is taken. Any IRQL. */
+PEPROCESS NTAPI
+IoGetCurrentProcess(VOID)
+{
+    return PspProcessOf(KiCurrentThread());
+}
+NTEXPORT(IoGetCurrentProcess);
+NTEXPORT_AS("PsGetCurrentProcess", IoGetCurrentProcess);
+
+/* The process of any thread; the same. */
+PEPROCESS NTAPI
+PsGetThreadProcess(PETHREAD Thread)
+{
+    return PspProcessOf(&Thread->Tcb);
+}
+NTEXPORT(PsGetThreadProcess);
+NTEXPORT_AS("IoThreadToProcess", PsGetThreadProcess);
+
+/* The id of the current thread's process: 4 for System, 0 for Idle. Any IRQL. */
+HANDLE NTAPI
+PsGetCurrentProcessId(VOID)
+{
+    return PsGetProcessId(IoGetCurrentProcess());
+}
+NTEXPORT(PsGetCurrentProcessId);
+
+/* The id of a process. Any IRQL. */
+HANDLE NTAPI
+PsGetProcessId(PEPROCESS Process)
+{
+    return Process->UniqueProcessId;
+}
+NTEXPORT(PsGetProcessId);
+
+/* Find a process by id and reference it. STATUS_INVALID_CID. IRQL <= APC_LEVEL. */
+NTSTATUS NTAPI
+PsLookupProcessByProcessId(HANDLE ProcessId, PEPROCESS *Process)
+{
+    OB_ENTRY Entry;
+
+    if (((ULONG64)ProcessId % PSP_CID_STEP) != 0 ||
+        !ObTableLookup(&PspCidTable, (ULONG64)ProcessId / PSP_CID_STEP, &Entry, TRUE)) {
+        return STATUS_INVALID_CID;
+    }
+    if (ObTypeOf(Entry.Object) != PsProcessType) {
+        ObDereferenceObject(Entry.Object);
+        return STATUS_INVALID_CID;
+    }
+    *Process = Entry.Object;
+    return STATUS_SUCCESS;
+}
+NTEXPORT(PsLookupProcessByProcessId);
