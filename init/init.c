@@ -1,0 +1,99 @@
+/* Bringing the system up; see init.h. */
+#include "init.h"
+#include <mm/phys/pfn.h>
+#include <mm/pool/pool.h>
+#include <mm/stack/stack.h>
+#include <ob/ob.h>
+#include <ps/ps.h>
+#include <rtl/rtl.h>
+
+/* Linked in by the kernel-test images only. */
+ULONG __attribute__((weak)) KTestRunAll(const char *Filter);
+
+static VOID DECLSPEC_NORETURN
+InitpFail(const char *What)
+{
+    CHAR Line[160];
+    LONG Length = RtlpPrintBuffer(Line, sizeof(Line), "ntmm: %s\n", What);
+
+    HalPutDiagnostic(Line, (SIZE_T)Length);
+    HalExit(INIT_EXIT_STOPPED);
+}
+
+/* At the lowest priority: clear free frames, and once a second retune the lookaside lists. */
+static VOID NTAPI
+InitpIdleWorkThread(PVOID Context)
+{
+    LARGE_INTEGER Interval = {.QuadPart = -1000 * 10000};
+
+    for (;;) {
+        while (MiZeroFreePages(64) != 0) {
+            KiYield();
+        }
+        MiAdjustLookasideDepths();
+        KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+    }
+}
+
+/* Give every processor a stack for its DPCs, so that they do not use up that of whoever they interrupt. */
+static VOID
+InitpCreateDpcStacks(VOID)
+{
+    for (ULONG Processor = 0; Processor < HalProcessorCount(); Processor += 1) {
+        ULONG_PTR Limit, Base;
+
+        if (!NT_SUCCESS(MiCreateKernelStack(FALSE, &Limit, &Base))) {
+            InitpFail("not enough memory to start; give --memory more");
+        }
+        KiSetDpcStack(Processor, Limit, Base);
+    }
+}
+
+/* The first system thread: everything that may block. */
+static VOID NTAPI
+InitpPhaseOne(PVOID Context)
+{
+    PHAL_LOADER_BLOCK Loader = Context;
+    ULONG ExitStatus;
+
+    if (HalProcessorCount() > 1) {
+        HalStartProcessors();
+        if (!KiWaitForProcessors(HalProcessorCount())) {
+            InitpFail("a processor did not start");
+        }
+    }
+    if (!NT_SUCCESS(LdrInitializeSystemImage())) {
+        InitpFail("not enough memory to start; give --memory more");
+    }
+    if (!NT_SUCCESS(PsCreateCoreThread(InitpIdleWorkThread, NULL, 0, NULL))) {
+        InitpFail("not enough memory to start; give --memory more");
+    }
+    if (Loader->ImageCount == 0 || KTestRunAll != NULL) {
+        if (KTestRunAll == NULL) {
+            InitpFail("no image to run");
+        }
+        HalExit(KTestRunAll(Loader->ImageCount == 0 ? NULL : Loader->Images[0].Name) == 0 ? 0 : 1);
+    }
+    ExitStatus = InitRunDriver(&Loader->Images[0]);
+    InitWriteReport(NULL, ExitStatus);
+    HalExit(ExitStatus);
+}
+
+VOID DECLSPEC_NORETURN
+KiSystemStartup(PHAL_LOADER_BLOCK LoaderBlock)
+{
+
+    KiStopHandler = InitHandleStop;
+    KiInitializeKernel(LoaderBlock);
+    MiInitializePhysical(LoaderBlock);
+    MiInitializeSystemSpace(LoaderBlock);
+    MiInitializePools(LoaderBlock);
+    MiInitializeMdls();
+    InitpCreateDpcStacks();
+    ObInitialize();
+    PsInitialize();
+    if (!NT_SUCCESS(PsCreateCoreThread(InitpPhaseOne, LoaderBlock, 8, NULL))) {
+        InitpFail("not enough memory to start; give --memory more");
+    }
+    KiIdleLoop();
+}

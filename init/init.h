@@ -1,0 +1,54 @@
+/*
+ * The start and the end of a run.
+ *
+ * KiSystemStartup brings the parts up in layer order on the first processor and leaves the rest to the first
+ * system thread: the system image, then the driver's life (run.c) or, in a machine without an image, the kernel
+ * tests. Whatever ends a run, the end of the driver's life or a stop (bug check, missing import, time-out),
+ * goes through InitWriteReport once, and then the machine exits with the contract's status.
+ */
+#ifndef INIT_INIT_H
+#define INIT_INIT_H
+
+#include <ke/finding.h>
+#include <ldr/ldr.h>
+
+/* Exit statuses of the command-line contract. */
+#define INIT_EXIT_CLEAN 0
+#define INIT_EXIT_FINDING 1
+#define INIT_EXIT_UNLOADABLE 2
+#define INIT_EXIT_BUGCHECK 3
+#define INIT_EXIT_IMAGE_FAILED 4
+#define INIT_EXIT_STOPPED 5
+
+/* How far the driver's life has come; what the report says of it. */
+typedef struct _INIT_RUN {
+    const char *ImageName;
+    PLDR_MODULE Module;     /* NULL until it is loaded */
+    PKTHREAD Thread;        /* that calls the driver's routines */
+    BOOLEAN EntryCalled;
+    BOOLEAN EntryReturned;
+    NTSTATUS EntryStatus;
+    BOOLEAN Unloaded;
+} INIT_RUN;
+
+extern INIT_RUN InitRun;
+
+/* Live the driver's life. PASSIVE_LEVEL, in the first system thread. Returns the exit status without stops. */
+ULONG InitRunDriver(const HAL_IMAGE_FILE *File);
+
+/* Record as findings what the image still holds. PASSIVE_LEVEL, after the image has been unloaded or has failed. */
+VOID InitFindLeaks(VOID);
+
+/* Write the report. Stop NULL: the run ended by itself. Any IRQL. */
+VOID InitWriteReport(const KI_STOP *Stop, ULONG ExitStatus);
+
+/* Between leaks.c and report.c: the pool part of the report, and the tag table to compare with. */
+VOID InitWritePoolReport(VOID);
+VOID InitNotePoolTags(VOID);
+/* Four printable characters of a pool tag, terminated; NULL if the tag is zero. */
+const char *InitTagText(ULONG Tag, CHAR Text[5]);
+
+/* KiStopHandler: report and exit. */
+VOID InitHandleStop(const KI_STOP *Stop);
+
+#endif
