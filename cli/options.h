@@ -1,0 +1,63 @@
+/*
+ * options.h - the options of `ntmm run`, and the table that parsing and help share.
+ */
+#ifndef NTMM_CLI_OPTIONS_H
+#define NTMM_CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define RUN_DRIVE_LETTERS 26
+
+/*
+ * What a run was asked to be. Strings belong to the command line. A path that is NULL was not
+ * given.
+ */
+typedef struct _RUN_OPTIONS {
+    const char *Image;
+    uint64_t MemoryInBytes;
+    uint64_t PageFileInBytes;
+    uint64_t Seed;
+    unsigned Processors;
+    uint64_t TimeoutInMs;                   /* 0: no limit */
+    const char *Drives[RUN_DRIVE_LETTERS];  /* host folder of A:, B:, ... */
+    const char *JsonFile;                   /* "-": standard output */
+    const char *ReportFile;                 /* "-": standard output */
+    bool PageFileGiven;
+    bool Quiet;
+    bool Help;
+} RUN_OPTIONS;
+
+/*
+ * One option. Parse is given the value (NULL for an option without Argument), stores it, and
+ * returns false after a Diag of its own when the value cannot be meant.
+ */
+typedef struct _RUN_OPTION {
+    const char *Name;
+    const char *Argument; /* as help shows it, NULL if the option takes no value */
+    const char *Help;
+    bool Served;          /* false: it has no effect yet and is refused by name */
+    bool (*Parse)(RUN_OPTIONS *Options, const char *Value);
+} RUN_OPTION;
+
+/* The options in the order of the help text; ends with a NULL Name. */
+extern const RUN_OPTION RunOptionTable[];
+
+/*
+ * Parse what follows `ntmm run`. False after one line on standard error. With Help set nothing else
+ * was looked at. The image has been found to be a readable file.
+ */
+bool
+OptionsParse(int Count, char **Words, RUN_OPTIONS *Options);
+
+/* Say on standard error which accepted options do nothing yet. */
+void
+OptionsPrintNotes(const RUN_OPTIONS *Options);
+
+/* Print the help of `ntmm` and of `ntmm run` on standard output. */
+void
+UsagePrint(void);
+void
+UsagePrintRun(void);
+
+#endif

@@ -1,0 +1,300 @@
+/*
+ * report.c - a completed report as text for people.
+ *
+ * One renderer for every machine; it knows nothing but the JSON object. From top to bottom: what
+ * ran and how it went, what the verifier found with the stacks that lead there, then memory as the
+ * usual tools show it, and one line that sums up. Foreign strings are made printable first.
+ */
+#include "report.h"
+
+#include <string.h>
+
+#include "tables.h"
+
+/* More findings than this are counted instead of shown; the JSON report has them all. */
+#define MAXIMUM_FINDINGS 100
+
+static void
+ReportpPutForeign(const char *String, TEXT *Text)
+{
+    size_t Start = Text->Length;
+
+    TextPut(Text, String);
+    TextMakePrintable(Text, Start);
+}
+
+/*
+ * " Function (file.c:42)" for a frame or a function it was inlined into; nothing if it is not
+ * known.
+ */
+static void
+ReportpPutPlace(const cJSON *Place, TEXT *Text)
+{
+    const char *Function = JsonString(Place, "function", NULL);
+    const char *File = JsonString(Place, "file", NULL);
+
+    if (Function == NULL) {
+        return;
+    }
+    TextPut(Text, "  ");
+    ReportpPutForeign(Function, Text);
+    if (File != NULL) {
+        /* Paths recorded by compilers on Windows have their own separator. */
+        const char *Slash = strrchr(File, '/');
+        const char *Backslash = strrchr(File, '\\');
+        const char *Last = Slash == NULL || (Backslash != NULL && Backslash > Slash) ? Backslash
+                                                                                     : Slash;
+
+        TextPut(Text, " (");
+        ReportpPutForeign(Last == NULL ? File : Last + 1, Text);
+        TextPrint(Text, ":%llu)", (unsigned long long)JsonCount(Place, "line"));
+    }
+}
+
+/*
+ * One line per frame: "    leaky.sys+0x1a2c  LeakSome (leaky.c:42)". Functions it was inlined into
+ * follow on lines of their own, in the same column.
+ */
+static void
+ReportpPutFrame(const cJSON *Frame, TEXT *Text)
+{
+    const char *Module = JsonString(Frame, "module", NULL);
+    size_t Start;
+    size_t Width;
+    uint64_t Number;
+    const cJSON *Caller;
+
+    TextPut(Text, "    ");
+    Start = Text->Length;
+    if (Module != NULL && JsonCode(Frame, "offset", &Number)) {
+        ReportpPutForeign(Module, Text);
+        TextPrint(Text, "+0x%llx", (unsigned long long)Number);
+    } else {
+        ReportpPutForeign(JsonString(Frame, "address", "?"), Text);
+    }
+    Width = Text->Length - Start;
+    ReportpPutPlace(Frame, Text);
+    TextPut(Text, "\n");
+    cJSON_ArrayForEach(Caller, JsonMember(Frame, "inlined_into")) {
+        TextPut(Text, "    ");
+        TextPrint(Text, "%*s", (int)Width, "inlined into");
+        ReportpPutPlace(Caller, Text);
+        TextPut(Text, "\n");
+    }
+}
+
+static void
+ReportpPutStack(const cJSON *Owner, TEXT *Text)
+{
+    const cJSON *Frame;
+
+    cJSON_ArrayForEach(Frame, JsonMember(Owner, "stack")) {
+        ReportpPutFrame(Frame, Text);
+    }
+}
+
+/*
+ * "BAD_POOL_CALLER (0x000000C2)", or the code alone if it has no name.
+ */
+static void
+ReportpPutBugCheckName(const cJSON *BugCheck, TEXT *Text)
+{
+    const char *Name = JsonString(BugCheck, "name", "");
+    uint64_t Code = 0;
+
+    (void)JsonCode(BugCheck, "code", &Code);
+    if (*Name != 0) {
+        ReportpPutForeign(Name, Text);
+        TextPut(Text, " ");
+    }
+    TextPrint(Text, "(0x%08llX)", (unsigned long long)Code);
+}
+
+void
+ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
+{
+    const cJSON *BugCheck = JsonMember(Report, "bugcheck");
+    const cJSON *Parameters = JsonMember(BugCheck, "parameters");
+    const char *Name = JsonString(BugCheck, "name", "");
+    uint64_t Code = 0;
+    int Index;
+
+    if (!cJSON_IsObject(BugCheck)) {
+        return;
+    }
+    (void)JsonCode(BugCheck, "code", &Code);
+    TextPrint(Text, "*** STOP: 0x%08llX (", (unsigned long long)Code);
+    for (Index = 0; Index < 4; Index += 1) {
+        const char *Digits = cJSON_GetStringValue(cJSON_GetArrayItem(Parameters, Index));
+
+        TextPut(Text, Index == 0 ? "" : ",");
+        ReportpPutForeign(Digits == NULL ? "0x0000000000000000" : Digits, Text);
+    }
+    TextPut(Text, ")\n");
+    if (*Name != 0) {
+        TextPut(Text, "*** ");
+        ReportpPutForeign(Name, Text);
+        TextPut(Text, "\n");
+    }
+    ReportpPutStack(BugCheck, Text);
+}
+
+void
+ReportRenderStop(const cJSON *Report, TEXT *Text)
+{
+    const cJSON *Stop = JsonMember(Report, "stop");
+
+    if (cJSON_IsObject(Stop)) {
+        ReportpPutForeign(JsonString(Stop, "text", "?"), Text);
+        TextPut(Text, "\n");
+        ReportpPutStack(Stop, Text);
+    }
+}
+
+/*
+ * The first line: what ran on what.
+ */
+static void
+ReportpPutTitle(const cJSON *Report, TEXT *Text)
+{
+    uint64_t Processors = JsonCount(Report, "processors");
+
+    TextPut(Text, "== ntmm report: ");
+    ReportpPutForeign(JsonString(Report, "image", "?"), Text);
+    TextPut(Text, ", ");
+    ReportpPutForeign(JsonString(Report, "machine", "?"), Text);
+    TextPrint(Text, ", seed %s, ", cJSON_IsRaw(JsonMember(Report, "seed"))
+                                       ? JsonMember(Report, "seed")->valuestring : "?");
+    TablesRenderSize(JsonCount(Report, "memory"), Text);
+    TextPrint(Text, ", %llu processor%s\n", (unsigned long long)Processors,
+              Processors == 1 ? "" : "s");
+}
+
+/*
+ * How the driver's life went, and what about this run a reader should know.
+ */
+static void
+ReportpPutLife(const cJSON *Report, TEXT *Text)
+{
+    const cJSON *Driver = JsonMember(Report, "driver");
+    const char *Isolation = JsonString(Report, "isolation", "");
+    const cJSON *Import;
+    uint64_t Number;
+
+    if (cJSON_IsObject(Driver)) {
+        TextPut(Text, "Loaded");
+        if (JsonCode(Driver, "base", &Number)) {
+            TextPrint(Text, " at 0x%016llX, ", (unsigned long long)Number);
+            TablesRenderSize(JsonCount(Driver, "size"), Text);
+        }
+        if (JsonCode(Driver, "entry", &Number)) {
+            TextPrint(Text, "; DriverEntry returned 0x%08llX", (unsigned long long)Number);
+        } else {
+            TextPut(Text, "; DriverEntry did not return");
+        }
+        TextPut(Text, JsonTrue(Driver, "unloaded") ? "; unloaded\n" : "; not unloaded\n");
+    }
+    cJSON_ArrayForEach(Import, JsonMember(Report, "missing_imports")) {
+        const char *Name = cJSON_GetStringValue(Import);
+
+        TextPut(Text, "Not implemented: ");
+        ReportpPutForeign(Name == NULL ? "?" : Name, Text);
+        TextPut(Text, "\n");
+    }
+    if (cJSON_IsObject(Driver) && !JsonTrue(Report, "replayable")) {
+        TextPut(Text, "Not replayable: the host interrupted a processor that did not call us\n");
+    }
+    if (*Isolation != 0 && strcmp(Isolation, "none") != 0) {
+        TextPut(Text, "Isolation: ");
+        ReportpPutForeign(Isolation, Text);
+        TextPut(Text, "\n");
+    }
+}
+
+/*
+ * A bug check or a stop, each with its stack.
+ */
+static void
+ReportpPutEnd(const cJSON *Report, bool WithBugCheck, TEXT *Text)
+{
+    if (WithBugCheck && cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
+        TextPut(Text, "\n");
+        ReportRenderBugCheck(Report, Text);
+    }
+    if (cJSON_IsObject(JsonMember(Report, "stop"))) {
+        TextPut(Text, "\nStopped: ");
+        ReportRenderStop(Report, Text);
+    }
+}
+
+static void
+ReportpPutFindings(const cJSON *Report, TEXT *Text)
+{
+    const cJSON *Findings = JsonMember(Report, "findings");
+    const cJSON *Finding;
+    int Shown = 0;
+
+    cJSON_ArrayForEach(Finding, Findings) {
+        if (Shown == MAXIMUM_FINDINGS) {
+            TextPrint(Text, "\n... and %d more, all of them in the --json report\n",
+                      cJSON_GetArraySize(Findings) - Shown);
+            break;
+        }
+        Shown += 1;
+        TextPrint(Text, "\n%d. ", Shown);
+        ReportpPutForeign(JsonString(Finding, "rule", "?"), Text);
+        if (JsonCount(Finding, "count") > 1) {
+            TextPrint(Text, " (%llu times)", (unsigned long long)JsonCount(Finding, "count"));
+        }
+        TextPut(Text, ": ");
+        ReportpPutForeign(JsonString(Finding, "text", "?"), Text);
+        TextPut(Text, "\n");
+        ReportpPutStack(Finding, Text);
+    }
+}
+
+/*
+ * The last line: everything that decided the exit status, the gravest first.
+ */
+static void
+ReportpPutVerdict(const cJSON *Report, TEXT *Text)
+{
+    int Count = cJSON_GetArraySize(JsonMember(Report, "findings"));
+    const char *Separator = "";
+    uint64_t Entry;
+
+    TextPut(Text, "\n== ");
+    if (cJSON_IsObject(JsonMember(Report, "stop"))) {
+        TextPut(Text, "stopped before the end");
+        Separator = ", ";
+    }
+    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+        TextPrint(Text, "%sDriverEntry failed", Separator);
+        Separator = ", ";
+    }
+    if (cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
+        TextPrint(Text, "%sbug check ", Separator);
+        ReportpPutBugCheckName(JsonMember(Report, "bugcheck"), Text);
+        Separator = ", ";
+    }
+    if (Count != 0) {
+        TextPrint(Text, "%s%d finding%s", Separator, Count, Count == 1 ? "" : "s");
+    } else if (*Separator == 0) {
+        TextPut(Text, "nothing found");
+    }
+    TextPut(Text, "\n");
+}
+
+void
+ReportRender(const cJSON *Report, bool WithBugCheck, TEXT *Text)
+{
+    ReportpPutTitle(Report, Text);
+    ReportpPutLife(Report, Text);
+    ReportpPutEnd(Report, WithBugCheck, Text);
+    ReportpPutFindings(Report, Text);
+    TablesRenderPool(Report, Text);
+    TablesRenderPages(Report, Text);
+    TablesRenderPageUse(Report, Text);
+    TablesRenderCounters(Report, Text);
+    ReportpPutVerdict(Report, Text);
+}
