@@ -20,7 +20,10 @@ InitpFail(const char *What)
     HalExit(INIT_EXIT_STOPPED);
 }
 
-/* At the lowest priority: clear free frames, and once a second retune the lookaside lists. */
+/*
+ * At the lowest priority: clear free frames, and once a second retune the lookaside lists. Kernel tests run without it:
+ * they compare page counts, and frames in its hands are on no list.
+ */
 static VOID NTAPI
 InitpIdleWorkThread(PVOID Context)
 {
@@ -65,14 +68,14 @@ InitpPhaseOne(PVOID Context)
     if (!NT_SUCCESS(LdrInitializeSystemImage())) {
         InitpFail("not enough memory to start; give --memory more");
     }
-    if (!NT_SUCCESS(PsCreateCoreThread(InitpIdleWorkThread, NULL, 0, NULL))) {
-        InitpFail("not enough memory to start; give --memory more");
-    }
     if (Loader->ImageCount == 0 || KTestRunAll != NULL) {
         if (KTestRunAll == NULL) {
             InitpFail("no image to run");
         }
         HalExit(KTestRunAll(Loader->ImageCount == 0 ? NULL : Loader->Images[0].Name) == 0 ? 0 : 1);
+    }
+    if (!NT_SUCCESS(PsCreateCoreThread(InitpIdleWorkThread, NULL, 0, NULL))) {
+        InitpFail("not enough memory to start; give --memory more");
     }
     ExitStatus = InitRunDriver(&Loader->Images[0]);
     InitWriteReport(NULL, ExitStatus);
@@ -90,6 +93,7 @@ KiSystemStartup(PHAL_LOADER_BLOCK LoaderBlock)
     MiInitializePools(LoaderBlock);
     MiInitializeMdls();
     InitpCreateDpcStacks();
+    InitRegisterFaults();
     ObInitialize();
     PsInitialize();
     if (!NT_SUCCESS(PsCreateCoreThread(InitpPhaseOne, LoaderBlock, 8, NULL))) {

@@ -48,6 +48,9 @@ VOID InitNotePoolTags(VOID);
 /* Four printable characters of a pool tag, terminated; NULL if the tag is zero. */
 const char *InitTagText(ULONG Tag, CHAR Text[5]);
 
+/* Tell the trap handler what higher layers know of an address (fault.c). */
+VOID InitRegisterFaults(VOID);
+
 /* KiStopHandler: report and exit. */
 VOID InitHandleStop(const KI_STOP *Stop);
 

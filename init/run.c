@@ -5,6 +5,7 @@
  * and lives as long as the driver. An address range that an unloaded driver had is not used again.
  */
 #include "init.h"
+#include <mm/pool/pool.h>
 #include <ps/ps.h>
 #include <rtl/rtl.h>
 
@@ -165,11 +166,13 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         InitpUnloadDriver(Driver);
     }
     InitpSettle();
+    /* Leftovers are looked at while the image is there: lists may lie in it. */
+    InitFindLeaks();
     if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {
         InitpStopTimers(InitRun.Module);
+        MiForgetLookasideLists(InitRun.Module->Base, InitRun.Module->Size);
         LdrUnloadImage(InitRun.Module);
         ExFreePoolWithTag(Driver, INIT_TAG);
     }
-    InitFindLeaks();
     return InitpExitStatus();
 }

@@ -77,6 +77,20 @@ VOID DECLSPEC_NORETURN KiBugCheckTrap(PKTRAP_FRAME TrapFrame, ULONG Code, ULONG6
  */
 extern VOID (*KiBugCheckHook)(ULONG Code, const ULONG64 *Parameters);
 
+/*
+ * What a page fault that is about to stop the machine really is, as far as higher layers can tell; set by init/. Any
+ * IRQL, no locks, touches nothing pageable. Retry: the trap frame was repaired, the instruction may go on.
+ */
+typedef enum _KI_FAULT_KIND {
+    KiFaultOther,
+    KiFaultRetry,
+    KiFaultFreedSpecialPool,  /* 0xCC, 0xD5 */
+    KiFaultBeyondSpecialPool, /* 0xCD, 0xD6 */
+    KiFaultUnloadedDriver,    /* 0xCE; at raised IRQL 0xD4 */
+    KiFaultPageableDriver     /* at raised IRQL 0xD3: a section of a driver that may be paged */
+} KI_FAULT_KIND;
+extern KI_FAULT_KIND (*KiClassifyFault)(PKTRAP_FRAME TrapFrame, ULONG64 Address);
+
 /* Contents of the PTE that maps an address, for bug checks that show it; set by mm/, 0 if there is none. Any IRQL. */
 extern ULONG64 (*KiQueryPte)(ULONG64 Address);
 

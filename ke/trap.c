@@ -14,6 +14,7 @@
 NTSTATUS MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME TrapFrame);
 
 ULONG64 (*KiQueryPte)(ULONG64 Address);
+KI_FAULT_KIND (*KiClassifyFault)(PKTRAP_FRAME TrapFrame, ULONG64 Address);
 
 /* Of a page fault's error code. */
 #define KI_FAULT_PRESENT 0x1
@@ -42,12 +43,42 @@ KipUnhandled(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG64 Inf
     KiBugCheckTrap(TrapFrame, KMODE_EXCEPTION_NOT_HANDLED, (ULONG64)(LONG64)Code, Address, Info0, Info1);
 }
 
+/* The bug checks for special pool and unloaded drivers; returns if the fault is none of those. */
+static VOID
+KipKnownFault(PKTRAP_FRAME TrapFrame, KI_FAULT_KIND Kind, ULONG64 Address, ULONG ErrorCode)
+{
+    BOOLEAN Image = KiIsImageAddress(TrapFrame->Rip), Write = (ErrorCode & KI_FAULT_WRITE) != 0;
+    ULONG Code;
+
+    switch (Kind) {
+    case KiFaultFreedSpecialPool:
+        Code = Image ? DRIVER_PAGE_FAULT_IN_FREED_SPECIAL_POOL : PAGE_FAULT_IN_FREED_SPECIAL_POOL;
+        break;
+    case KiFaultBeyondSpecialPool:
+        Code = Image ? DRIVER_PAGE_FAULT_BEYOND_END_OF_ALLOCATION : PAGE_FAULT_BEYOND_END_OF_ALLOCATION;
+        break;
+    case KiFaultUnloadedDriver:
+        Code = DRIVER_UNLOADED_WITHOUT_CANCELLING_PENDING_OPERATIONS;
+        break;
+    default:
+        return;
+    }
+    KiBugCheckTrap(TrapFrame, Code, Address, Write, TrapFrame->Rip, 0);
+}
+
 /* A fault at raised IRQL: an image's or ours. */
 static VOID DECLSPEC_NORETURN
-KipFaultAtIrql(PKTRAP_FRAME TrapFrame, ULONG64 Address, ULONG ErrorCode)
+KipFaultAtIrql(PKTRAP_FRAME TrapFrame, KI_FAULT_KIND Kind, ULONG64 Address, ULONG ErrorCode)
 {
     KIRQL Irql = HalGetIrql();
 
+    if (Kind == KiFaultUnloadedDriver || Kind == KiFaultPageableDriver) {
+        KiBugCheckTrap(TrapFrame,
+                       Kind == KiFaultPageableDriver ? DRIVER_PORTION_MUST_BE_NONPAGED
+                                                     : SYSTEM_SCAN_AT_RAISED_IRQL_CAUGHT_IMPROPER_DRIVER_UNLOAD,
+                       Address, Irql, (ErrorCode & KI_FAULT_WRITE) != 0, TrapFrame->Rip);
+    }
+    KipKnownFault(TrapFrame, Kind, Address, ErrorCode);
     if (KiIsImageAddress(TrapFrame->Rip)) {
         KiBugCheckTrap(TrapFrame, DRIVER_IRQL_NOT_LESS_OR_EQUAL, Address, Irql, KipAccessKind(ErrorCode),
                        TrapFrame->Rip);
@@ -80,16 +111,24 @@ VOID
 KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode)
 {
     KPROCESSOR_MODE Mode = (ErrorCode & KI_FAULT_USER) != 0 ? UserMode : KernelMode;
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_ACCESS_VIOLATION;
+    KI_FAULT_KIND Kind;
 
-    if (HalGetIrql() >= DISPATCH_LEVEL) {
-        KipFaultAtIrql(TrapFrame, Address, ErrorCode);
+    if (HalGetIrql() < DISPATCH_LEVEL) {
+        HalChoicePoint(HalChoiceFault);
+        Status = MmAccessFault(ErrorCode, (PVOID)Address, Mode, TrapFrame);
+        if (NT_SUCCESS(Status)) {
+            return;
+        }
     }
-    HalChoicePoint(HalChoiceFault);
-    Status = MmAccessFault(ErrorCode, (PVOID)Address, Mode, TrapFrame);
-    if (NT_SUCCESS(Status)) {
+    Kind = KiClassifyFault != NULL ? KiClassifyFault(TrapFrame, Address) : KiFaultOther;
+    if (Kind == KiFaultRetry) {
         return;
     }
+    if (HalGetIrql() >= DISPATCH_LEVEL) {
+        KipFaultAtIrql(TrapFrame, Kind, Address, ErrorCode);
+    }
+    KipKnownFault(TrapFrame, Kind, Address, ErrorCode);
     if (Address >= KiLoaderBlock->UserEnd) {
         KipSystemFault(TrapFrame, Address, ErrorCode);
     }

@@ -48,6 +48,8 @@ VOID LdrUnloadImage(PLDR_MODULE Module);
 
 /* The module whose range holds the address, unloaded ones included, or NULL. Any IRQL. */
 PLDR_MODULE LdrFindModule(const VOID *Address);
+/* Does the address lie in a section of the module that may be paged? Any IRQL. */
+BOOLEAN LdrIsPageable(PLDR_MODULE Module, const VOID *Address);
 /* Walk the records in load order: NULL begins. */
 PLDR_MODULE LdrNextModule(PLDR_MODULE Previous);
 

@@ -309,3 +309,15 @@ LdrUnloadImage(PLDR_MODULE Module)
     LdrpUnmapSections(Module);
     Module->State = LdrModuleUnloaded;
 }
+
+BOOLEAN
+LdrIsPageable(PLDR_MODULE Module, const VOID *Address)
+{
+    const LDRP_SECTION *Section;
+
+    if (Module->Info == NULL) {
+        return FALSE;
+    }
+    Section = LdrpFindSection(Module->Info, (ULONG)((ULONG_PTR)Address - (ULONG_PTR)Module->Base));
+    return Section != NULL && LdrpIsPageable(Section);
+}

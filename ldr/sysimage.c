@@ -15,6 +15,7 @@
  * imports, which grows under the loader's lock.
  */
 #include <ldr/ldr.h>
+#include <mm/pool/pool.h>
 #include <mm/pte/pteform.h>
 #include <ntexport.h>
 #include <rtl/rtl.h>
@@ -297,6 +298,7 @@ LdrInitializeSystemImage(VOID)
     Module->State = LdrModuleStarted;
     LdrpInsertModule(Module);
     LdrpRegisterUnwinder();
+    MiPoolExportAddress = LdrExportAddress;
     return STATUS_SUCCESS;
 }
 
