@@ -55,6 +55,14 @@ ExpUnlockResource(PERESOURCE Resource, KIRQL OldIrql)
     KiReleaseRankedLockLower(&Resource->SpinLock, OldIrql);
 }
 
+/* Somebody who does not own the resource, or not in the way that is needed. It is locked. */
+static VOID DECLSPEC_NORETURN
+ExpNotOwned(PERESOURCE Resource, ERESOURCE_THREAD Owner, KIRQL OldIrql)
+{
+    ExpUnlockResource(Resource, OldIrql);
+    KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, Owner, (ULONG_PTR)&Resource->OwnerEntry, 0);
+}
+
 static inline BOOLEAN
 ExpIsExclusive(PERESOURCE Resource)
 {
@@ -90,7 +98,7 @@ ExInitializeResourceLite(PERESOURCE Resource)
 }
 NTEXPORT(ExInitializeResourceLite);
 
-/* A resource somebody still owns or waits for must not be reset or deleted: report it. */
+/* A resource somebody still owns or waits for must not be reset or deleted: bug check 0xE3, its fourth parameter 1. */
 static VOID
 ExpCheckIdle(PERESOURCE Resource)
 {
@@ -487,7 +495,7 @@ ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD ResourceThr
     WasExclusive = ExpIsExclusive(Resource);
     Entry = ResourceThreadId == 0 ? NULL : ExpFindOwner(Resource, ResourceThreadId);
     if (Entry == NULL) {
-        KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, ResourceThreadId, (ULONG_PTR)&Resource->OwnerEntry, 0);
+        ExpNotOwned(Resource, ResourceThreadId, OldIrql);
     }
     if (Entry->OwnerCount > 1) {
         Entry->OwnerCount -= 1;
@@ -527,7 +535,7 @@ ExConvertExclusiveToSharedLite(PERESOURCE Resource)
     KIRQL OldIrql = ExpLockResource(Resource);
 
     if (!ExpIsExclusive(Resource) || Resource->OwnerEntry.OwnerThread != ExpSelf()) {
-        KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, ExpSelf(), (ULONG_PTR)&Resource->OwnerEntry, 0);
+        ExpNotOwned(Resource, ExpSelf(), OldIrql);
     }
     Resource->Flag &= (USHORT)~EXP_RESOURCE_EXCLUSIVE;
     Granted = ExpGrantShared(Resource);
@@ -547,7 +555,7 @@ ExSetResourceOwnerPointer(PERESOURCE Resource, PVOID OwnerPointer)
     POWNER_ENTRY Entry = ExpFindOwner(Resource, ExpSelf());
 
     if (Entry == NULL) {
-        KeBugCheckEx(RESOURCE_NOT_OWNED, (ULONG_PTR)Resource, ExpSelf(), (ULONG_PTR)&Resource->OwnerEntry, 0);
+        ExpNotOwned(Resource, ExpSelf(), OldIrql);
     }
     Entry->OwnerThread = (ERESOURCE_THREAD)OwnerPointer;
     ExpUnlockResource(Resource, OldIrql);

@@ -198,7 +198,7 @@ VOID DECLSPEC_NORETURN KiProcessorStartup(PKPCR Pcr);
 
 /*
  * Traps, called on the interrupted stack with a trap frame below the interrupted frame; returning resumes the
- * (possibly changed) frame. ErrorCode as the processor pushes it. The machine has already walked the page tables:
+ * (possibly changed) frame. The documented frame has no room for r12 to r15: they are in P1Home to P4Home. ErrorCode as the processor pushes it. The machine has already walked the page tables:
  * KiPageFault is called only if they do not allow the access.
  */
 VOID KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode);

@@ -252,6 +252,10 @@ KiCaptureTrapStack(PKTRAP_FRAME TrapFrame, PVOID *Frames, ULONG Maximum)
     State.Rbp = TrapFrame->Rbp;
     State.Rsi = TrapFrame->Rsi;
     State.Rdi = TrapFrame->Rdi;
+    State.R12 = TrapFrame->P1Home;
+    State.R13 = TrapFrame->P2Home;
+    State.R14 = TrapFrame->P3Home;
+    State.R15 = TrapFrame->P4Home;
     if (KipWalkImage(&Walk, &State, TRUE)) {
         Record = KipOlderRecord(&Walk, KI_BOUNDARY_CALLBACK);
         if (Record != NULL && KipWalkCore(&Walk, Record->Rbp)) {

@@ -306,12 +306,10 @@ ResourceDelete(PVOID Resource)
 
 KTEST(ResourceMisuse)
 {
-    static ERESOURCE Victim; /* a bug check leaves its spin lock held */
     static ERESOURCE Never;
     ERESOURCE Resource;
 
     ExInitializeResourceLite(&Resource);
-    ExInitializeResourceLite(&Victim);
     CHECK_BUGCHECK_CALL(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x37, ResourceAcquireHigh, &Resource);
     CHECK_BUGCHECK_CALL(KERNEL_SECURITY_CHECK_FAILURE, 3, ResourceDelete, &Never);
     KeEnterCriticalRegion();
@@ -319,8 +317,7 @@ KTEST(ResourceMisuse)
     CHECK_BUGCHECK_CALL(RESOURCE_NOT_OWNED, (ULONG_PTR)&Resource, ResourceDelete, &Resource);
     ExReleaseResourceLite(&Resource);
     KeLeaveCriticalRegion();
-    CHECK_BUGCHECK_CALL(RESOURCE_NOT_OWNED, (ULONG_PTR)&Victim, ResourceReleaseUnowned, &Victim);
-    CHECK_BUGCHECK_CALL(RESOURCE_NOT_OWNED, (ULONG_PTR)&Victim, ResourceConvertShared, &Victim);
-    ExDeleteResourceLite(&Victim);
+    CHECK_BUGCHECK_CALL(RESOURCE_NOT_OWNED, (ULONG_PTR)&Resource, ResourceReleaseUnowned, &Resource);
+    CHECK_BUGCHECK_CALL(RESOURCE_NOT_OWNED, (ULONG_PTR)&Resource, ResourceConvertShared, &Resource);
     ExDeleteResourceLite(&Resource);
 }
