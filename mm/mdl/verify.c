@@ -1,0 +1,76 @@
+/*
+ * The verifier's part in MDLs and mappings, and what drivers may ask about the verifier. What it finds is bug check
+ * 0xC4 with the documented numbers; where a documented rule only discourages something that works, it is a finding.
+ * Document: "Bug Check 0xC4".
+ */
+#include "mdlp.h"
+
+BOOLEAN MiVerifyMdls = TRUE;
+
+/* The option that is on, as MmIsVerifierEnabled reports it: what a driver holds is tracked. */
+#define MI_VERIFIER_FLAGS 0x00000008
+
+VOID
+MiVerifyIrql(ULONG Violation, KIRQL Limit, ULONG64 P3, ULONG64 P4)
+{
+    if (MiVerifyMdls && HalGetIrql() > Limit) {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Violation, HalGetIrql(), P3, P4);
+    }
+}
+
+VOID
+MiVerifyMdlFlags(ULONG Violation, const MDL *Mdl, ULONG Wrong)
+{
+    if (MiVerifyMdls && Wrong != 0) {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Violation, (ULONG_PTR)Mdl, MiMdlFlags(Mdl), Wrong);
+    }
+}
+
+VOID
+MiReportObsolete(const char *Text, PVOID Object)
+{
+    KI_FINDING Finding = {.Rule = "obsolete-mapping", .Address = (ULONG64)Object};
+
+    if (!MiVerifyMdls || !KiInImageCode()) {
+        return;
+    }
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "%s", Text);
+    Finding.FrameCount = KiCaptureImageStack(Finding.Frames, KI_FINDING_FRAMES);
+    KiReportFinding(&Finding);
+}
+
+/* TRUE if the driver is verified: all are, or none. <= APC_LEVEL. */
+LOGICAL NTAPI
+MmIsDriverVerifying(struct _DRIVER_OBJECT *DriverObject)
+{
+    return MiVerifyMdls && DriverObject != NULL;
+}
+NTEXPORT(MmIsDriverVerifying);
+
+/* The same; no driver is verified only because it imports from another. <= APC_LEVEL. */
+LOGICAL NTAPI
+MmIsDriverSuspectForVerifier(struct _DRIVER_OBJECT *DriverObject)
+{
+    return MiVerifyMdls && DriverObject != NULL;
+}
+NTEXPORT(MmIsDriverSuspectForVerifier);
+
+/* The same for the driver whose image contains an address; FALSE if none does. <= APC_LEVEL. */
+LOGICAL NTAPI
+MmIsDriverVerifyingByAddress(PVOID AddressWithinSection)
+{
+    return MiVerifyMdls && KiIsImageAddress != NULL && KiIsImageAddress((ULONG64)AddressWithinSection);
+}
+NTEXPORT(MmIsDriverVerifyingByAddress);
+
+/* *VerifierFlags receives the options in force. STATUS_NOT_SUPPORTED, and nothing is written, if it is off. Any IRQL. */
+NTSTATUS NTAPI
+MmIsVerifierEnabled(PULONG VerifierFlags)
+{
+    if (!MiVerifyMdls) {
+        return STATUS_NOT_SUPPORTED;
+    }
+    *VerifierFlags = MI_VERIFIER_FLAGS;
+    return STATUS_SUCCESS;
+}
+NTEXPORT(MmIsVerifierEnabled);
