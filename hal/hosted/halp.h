@@ -16,6 +16,7 @@
 #define HAL_HOSTED_HALP_H
 
 #include <hal/hal.h>
+#include <hal/x64/switch.h>
 
 /*
  * --- Address-space layout of the process
@@ -138,10 +139,8 @@ VOID HalpDeliverTo(PKTRAP_FRAME TrapFrame);
  * ------------------------------------------------------------------------
  */
 
-VOID HalpSwitch(PVOID *Saved, PVOID Next);
-VOID HalpThreadStart(VOID);
-VOID HalpCallOn(PVOID StackTop, VOID (*Routine)(PVOID), PVOID Context);
 VOID HalpTrapEntry(VOID);
+extern ULONG HalpXsaveSize;
 /* Load gs. */
 VOID HalpLoadPcr(PKPCR Pcr);
 /* Tell the sanitizer that control is about to go to, and has come to, another stack. */

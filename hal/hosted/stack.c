@@ -17,26 +17,10 @@
 #include <elf.h>
 #include <sys/auxv.h>
 
-#define HALP_DEFAULT_MXCSR 0x1F80u
-#define HALP_DEFAULT_FCW   0x027Fu
-
 #ifdef HALP_ASAN
 void __sanitizer_start_switch_fiber(void **FakeStack, const void *Bottom, __SIZE_TYPE__ Size);
 void __sanitizer_finish_switch_fiber(void *FakeStack, const void **Bottom, __SIZE_TYPE__ *Size);
 #endif
-
-/* What HalpSwitch leaves on a stack. */
-typedef struct _HALP_SWITCH_FRAME {
-    ULONG64 Xmm[20];
-    ULONG MxCsr;
-    ULONG ControlWord;
-    ULONG64 R15, R14, R13, R12, Rbx, Rbp;
-    ULONG64 Rip;
-} HALP_SWITCH_FRAME;
-
-_Static_assert(sizeof(HALP_SWITCH_FRAME) == 168 + 6 * 8 + 8, "as switch.S pushes it");
-
-VOID DECLSPEC_NORETURN HalpThreadMain(VOID (*Entry)(PVOID), PVOID Context);
 
 /*
  * --- gs
@@ -95,24 +79,8 @@ HalpAfterSwitch(VOID)
 PVOID
 HalPrepareStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Entry)(PVOID), PVOID Context)
 {
-    HALP_SWITCH_FRAME *Frame;
-    ULONG Index;
-
     HalUnpoison((PVOID)Limit, Base - Limit);
-    Frame = (HALP_SWITCH_FRAME *)((Base & ~15ull) - sizeof(HALP_SWITCH_FRAME));
-    for (Index = 0; Index < RTL_NUMBER_OF(Frame->Xmm); Index += 1) {
-        Frame->Xmm[Index] = 0;
-    }
-    Frame->MxCsr = HALP_DEFAULT_MXCSR;
-    Frame->ControlWord = HALP_DEFAULT_FCW;
-    Frame->R15 = 0;
-    Frame->R14 = 0;
-    Frame->R13 = (ULONG_PTR)Context;
-    Frame->R12 = (ULONG_PTR)Entry;
-    Frame->Rbx = 0;
-    Frame->Rbp = 0;
-    Frame->Rip = (ULONG_PTR)HalpThreadStart;
-    return Frame;
+    return HalpMakeSwitchFrame(Base, Entry, Context);
 }
 
 /* First code on a new stack. */

@@ -28,7 +28,7 @@
 #define HALP_VECTOR_HOST_CALL 0x102
 
 #define HALP_RED_ZONE              128
-#define HALP_FRAME_ROOM            1536 /* what HalpTrapEntry and the first C frames need below the frame */
+#define HALP_FRAME_ROOM            (1024 + HalpXsaveSize) /* what HalpTrapEntry and the first C frames need below the frame */
 #define HALP_SIGNAL_STACK          (64 * 1024)
 #define HALP_WATCHDOG_MICROSECONDS 20000
 #define HALP_STOP_GRACE_SECONDS    1
@@ -259,6 +259,18 @@ HalpWriteFrame(PKTRAP_FRAME Frame, const greg_t *Registers, ULONG_PTR Address)
     Frame->SegCs = (USHORT)Registers[REG_CSGSFS];
 }
 
+/* Bytes for the processor's XSAVE area and its alignment. */
+ULONG HalpXsaveSize;
+
+static VOID
+HalpMeasureXsave(VOID)
+{
+    ULONG Eax = 0xD, Ebx, Ecx = 0, Edx;
+
+    __asm__("cpuid" : "+a"(Eax), "=b"(Ebx), "+c"(Ecx), "=d"(Edx));
+    HalpXsaveSize = ((Ebx + 63) & ~63u) + 64;
+}
+
 /* Where the frame goes. FALSE: there is no room on the stack in use, which is a double fault. */
 static BOOLEAN
 HalpPlaceFrame(ULONG_PTR Rsp, ULONG_PTR *Place)
@@ -397,6 +409,7 @@ HalpInitializeTraps(ULONG64 TimeoutMilliseconds)
     stack_t Stack;
     ULONG Index;
 
+    HalpMeasureXsave();
     Stack.ss_sp = SignalStack;
     Stack.ss_size = sizeof(SignalStack);
     Stack.ss_flags = 0;
