@@ -92,6 +92,20 @@ InitpThreadLeak(const PS_THREAD_INFO *Info, PVOID Context)
 }
 
 static VOID
+InitpHandleLeak(const OB_HANDLE_INFO *Info, PVOID Context)
+{
+    KI_FINDING Finding = {.Rule = "handle-leak", .Address = (ULONG64)Info->Handle};
+
+    if (!Info->Image) {
+        return;
+    }
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a handle to an object of type %S was not closed",
+                    Info->TypeName);
+    InitpSetFrames(&Finding, Info->StackId);
+    KiReportFinding(&Finding);
+}
+
+static VOID
 InitpTrackedLeak(const MI_TRACKED *Tracked, PVOID Context)
 {
     static const struct {
@@ -124,6 +138,7 @@ InitFindLeaks(VOID)
 {
     MiEnumerateTracked(InitpTrackedLeak, NULL);
     PsEnumerateThreads(InitpThreadLeak, NULL);
+    ObEnumerateHandles(InitpHandleLeak, NULL);
     InitpLookasideLeaks();
     MiEnumeratePool(InitpPoolLeak, NULL, FALSE);
 }

@@ -5,6 +5,7 @@
  * and lives as long as the driver. An address range that an unloaded driver had is not used again.
  */
 #include "init.h"
+#include <ex/ex.h>
 #include <mm/pool/pool.h>
 #include <ps/ps.h>
 #include <rtl/rtl.h>
@@ -125,10 +126,10 @@ InitpSettle(VOID)
     LARGE_INTEGER Interval = {.QuadPart = -50 * 10000};
 
     KeFlushQueuedDpcs();
-    PsFlushEndedThreads();
-    for (ULONG Round = 0; Round < 4; Round += 1) {
+    for (ULONG Round = 0; Round < 4 || (Round < 40 && ExpPendingWork() != 0); Round += 1) {
         KeDelayExecutionThread(KernelMode, FALSE, &Interval);
     }
+    PsFlushEndedThreads();
 }
 
 static ULONG

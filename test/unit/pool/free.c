@@ -72,9 +72,11 @@ KTEST(PoolFreeForeignAddress)
     TestStop((PVOID)(End - 0x10), 0, BAD_POOL_CALLER, 0x44, End - 0x10, 0, 0);
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 100, TEST_TAG);
     Segment = MipSegmentOf(Block);
-    for (Page = 0; Page < Segment->PageCount && MipPage(Segment, Page)->State != MiPageFree; Page += 1) {
+    /* From the end: the victim's thread object takes pages from the start. */
+    for (Page = Segment->PageCount; Page != 0 && MipPage(Segment, Page - 1)->State != MiPageFree; Page -= 1) {
     }
-    REQUIRE(Page < Segment->PageCount);
+    REQUIRE(Page != 0);
+    Page -= 1;
     TestStopKind(Segment->Base + Page * PAGE_SIZE + 16, BAD_POOL_CALLER, 0x41);
     ExFreePool(Block);
 }
