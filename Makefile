@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE  = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-.PHONY: all deps build run check fuzz install clean format
+.PHONY: all deps build run check bench fuzz install clean format
 
 all: build
 
@@ -21,6 +21,10 @@ run: build
 # Every test: kernel tests sanitized, black-box drivers, command line, headers, layers. T=word filters.
 check: build
 	@BUILD=$(BUILD) JOBS=$(JOBS) T='$(T)' sh test/check.sh
+
+# Page frames and pools, counted and timed, beside other allocators. ONLY='count time waste boot': some of it.
+bench: build
+	@BUILD=$(BUILD) sh bench/run.sh
 
 # The PE loader under libFuzzer, for SECONDS.
 fuzz: deps

@@ -1,8 +1,9 @@
 /*
  * Debug text: what drivers print goes to the machine's console, verbatim, whatever its component and level.
  *
- * A call formats into a buffer on its stack, 512 bytes as documented, what is longer is cut, and hands it over in one
- * piece under the console lock, at HIGH_LEVEL, so that texts of several processors do not mix. Any IRQL; nothing fails.
+ * A call formats into a buffer on its stack, 512 bytes as documented, what is longer is cut, and hands it
+ * over in one piece under the console lock, at HIGH_LEVEL, so that texts of several processors do not mix.
+ * Any IRQL; nothing fails.
  *
  * Document: "Reading and Filtering Debugging Messages".
  */
@@ -40,7 +41,8 @@ ExpPrint(PCSTR Prefix, PCSTR Format, NT_VA_LIST Arguments)
     return STATUS_SUCCESS;
 }
 
-/* Print as printf formats, without floating point. STATUS_SUCCESS. Any IRQL at which format and arguments are resident. */
+/* Print as printf formats, without floating point. STATUS_SUCCESS. Any IRQL at which format and arguments are
+ * resident. */
 ULONG NTAPI
 DbgPrint(PCSTR Format, ...)
 {
@@ -100,12 +102,14 @@ DbgQueryDebugFilterState(ULONG ComponentId, ULONG Level)
 }
 NTEXPORT(DbgQueryDebugFilterState);
 
-/* A driver's assertion does not hold: say so and stop in the debugger, which is an unhandled breakpoint here. */
+/* A driver's assertion does not hold: say so and stop in the debugger, which is an unhandled breakpoint here.
+ */
 VOID NTAPI
 RtlAssert(PVOID VoidFailedAssertion, PVOID VoidFileName, ULONG LineNumber, PSTR MutableMessage)
 {
     DbgPrint("\n*** Assertion failed: %s%s\n***   Source File: %s, line %u\n\n",
-             MutableMessage != NULL ? MutableMessage : "", (PCSTR)VoidFailedAssertion, (PCSTR)VoidFileName, LineNumber);
+             MutableMessage != NULL ? MutableMessage : "", (PCSTR)VoidFailedAssertion, (PCSTR)VoidFileName,
+             LineNumber);
     DbgBreakPoint();
 }
 NTEXPORT(RtlAssert);

@@ -1,13 +1,15 @@
 /*
  * Fast and guarded mutexes.
  *
- * Both are a count, an owner and a synchronization event. Count is 1 when the mutex is free, 0 when it is held, and
- * one lower for each thread that waits. Who brings it from 1 to 0 owns the mutex; everybody else waits for the event,
- * which each release that finds waiters sets once: ownership goes over with the event, in order of arrival.
+ * Both are a count, an owner and a synchronization event. Count is 1 when the mutex is free, 0 when it is
+ * held, and one lower for each thread that waits. Who brings it from 1 to 0 owns the mutex; everybody else
+ * waits for the event, which each release that finds waiters sets once: ownership goes over with the event,
+ * in order of arrival.
  *
- * A fast mutex runs its owner at APC_LEVEL, a guarded mutex in a guarded region. Neither is recursive. The level
- * rules are Driver Verifier's: 0xC4 with 0x33 (acquire above APC_LEVEL), 0x34 (release not at APC_LEVEL), 0x39 and 0x3A
- * (unsafe forms with APCs enabled); a release by a thread that is not the owner is 0x11.
+ * A fast mutex runs its owner at APC_LEVEL, a guarded mutex in a guarded region. Neither is recursive. The
+ * level rules are Driver Verifier's: 0xC4 with 0x33 (acquire above APC_LEVEL), 0x34 (release not at
+ * APC_LEVEL), 0x39 and 0x3A (unsafe forms with APCs enabled); a release by a thread that is not the owner is
+ * 0x11.
  *
  * Document: "Fast Mutexes and Guarded Mutexes".
  */
@@ -50,7 +52,7 @@ ExpCheckOwner(PVOID Mutex, PVOID Owner)
     }
 }
 
-/* --- Fast mutexes -------------------------------------------------------------------------------------- */
+/* --- Fast mutexes ----------------------------------------------------------------------------- */
 
 /* The routine behind the inline one, for images that import it. IRQL <= DISPATCH_LEVEL. */
 static VOID NTAPI
@@ -148,7 +150,7 @@ ExReleaseFastMutexUnsafe(PFAST_MUTEX FastMutex)
 }
 NTEXPORT(ExReleaseFastMutexUnsafe);
 
-/* --- Guarded mutexes ----------------------------------------------------------------------------------- */
+/* --- Guarded mutexes -------------------------------------------------------------------------- */
 
 /* Make a free guarded mutex. IRQL <= DISPATCH_LEVEL. */
 VOID NTAPI

@@ -1,7 +1,7 @@
 /*
- * Lists and sums guarded by a driver's spin lock, usable at any IRQL: the lock is held at HIGH_LEVEL, so that an
- * interrupt routine on this processor cannot find it taken. Such a lock is used with these routines only. Nothing
- * blocks or fails; a processor that holds the lock already is bug check 0x0F.
+ * Lists and sums guarded by a driver's spin lock, usable at any IRQL: the lock is held at HIGH_LEVEL, so that
+ * an interrupt routine on this processor cannot find it taken. Such a lock is used with these routines only.
+ * Nothing blocks or fails; a processor that holds the lock already is bug check 0x0F.
  *
  * Document: "Singly and Doubly Linked Lists".
  */
@@ -27,7 +27,8 @@ ExpUnlock(PKSPIN_LOCK Lock, KIRQL OldIrql)
     KiLowerIrql(OldIrql);
 }
 
-/* Insert at the head, or the tail; returns what was first (last) before, NULL if the list was empty. Any IRQL. */
+/* Insert at the head, or the tail; returns what was first (last) before, NULL if the list was empty. Any
+ * IRQL. */
 PLIST_ENTRY NTAPI
 ExInterlockedInsertHeadList(PLIST_ENTRY ListHead, PLIST_ENTRY ListEntry, PKSPIN_LOCK Lock)
 {

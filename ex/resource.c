@@ -1,19 +1,21 @@
 /*
  * Executive resources: owned by one thread exclusively or by many at once, recursively in both cases.
  *
- * The spin lock in the resource guards all of it. Owners are entries of a thread (or an owner pointer) and a count:
- * the exclusive owner's and one shared owner's is OwnerEntry, further shared owners are in OwnerTable, a block of pool
- * whose entry 0 holds its size. Waiters are wait blocks on their threads' stacks in two chains, oldest first.
+ * The spin lock in the resource guards all of it. Owners are entries of a thread (or an owner pointer) and a
+ * count: the exclusive owner's and one shared owner's is OwnerEntry, further shared owners are in OwnerTable,
+ * a block of pool whose entry 0 holds its size. Waiters are wait blocks on their threads' stacks in two
+ * chains, oldest first.
  *
  *                        ExclusiveWaiters: block -> block -> NULL    SharedWaiters: block -> NULL
  *
  * Whoever makes the resource free hands it on before anybody else can take it: from an exclusive owner to all
- * shared waiters, or if there are none to the oldest exclusive one; from the last shared owner to the oldest exclusive
- * waiter. So it is never free while somebody waits. A shared waiter makes room in the table before it waits, because
- * handing on cannot fail.
+ * shared waiters, or if there are none to the oldest exclusive one; from the last shared owner to the oldest
+ * exclusive waiter. So it is never free while somebody waits. A shared waiter makes room in the table before
+ * it waits, because handing on cannot fail.
  *
- * Every resource is on one list, so that storage that is given up with a live resource in it can be found. Levels are
- * Driver Verifier's: 0xC4 with 0x37 (acquire above APC_LEVEL), 0x38 (release above DISPATCH_LEVEL), 0x3D (bad address).
+ * Every resource is on one list, so that storage that is given up with a live resource in it can be found.
+ * Levels are Driver Verifier's: 0xC4 with 0x37 (acquire above APC_LEVEL), 0x38 (release above
+ * DISPATCH_LEVEL), 0x3D (bad address).
  *
  * Document: "Introduction to ERESOURCE Routines".
  */
@@ -31,7 +33,11 @@ typedef struct _EXP_RESOURCE_WAIT {
     KEVENT Granted;
 } EXP_RESOURCE_WAIT;
 
-typedef enum _EXP_SHARE_MODE { ExpShareNormal, ExpShareStarveExclusive, ExpShareWaitForExclusive } EXP_SHARE_MODE;
+typedef enum _EXP_SHARE_MODE {
+    ExpShareNormal,
+    ExpShareStarveExclusive,
+    ExpShareWaitForExclusive
+} EXP_SHARE_MODE;
 
 static LIST_ENTRY ExpResources = {&ExpResources, &ExpResources}; /* guarded by ExpResourceListLock */
 static ULONG ExpResourceCount;
@@ -69,7 +75,7 @@ ExpIsExclusive(PERESOURCE Resource)
     return (Resource->Flag & EXP_RESOURCE_EXCLUSIVE) != 0;
 }
 
-/* --- Making and deleting ------------------------------------------------------------------------------- */
+/* --- Making and deleting ---------------------------------------------------------------------- */
 
 static VOID
 ExpResetResource(PERESOURCE Resource)
@@ -98,7 +104,8 @@ ExInitializeResourceLite(PERESOURCE Resource)
 }
 NTEXPORT(ExInitializeResourceLite);
 
-/* A resource somebody still owns or waits for must not be reset or deleted: bug check 0xE3, its fourth parameter 1. */
+/* A resource somebody still owns or waits for must not be reset or deleted: bug check 0xE3, its fourth
+ * parameter 1. */
 static VOID
 ExpCheckIdle(PERESOURCE Resource)
 {
@@ -107,7 +114,8 @@ ExpCheckIdle(PERESOURCE Resource)
     }
 }
 
-/* Make an initialised resource that is free as good as new, its table given back. STATUS_SUCCESS. IRQL <= APC_LEVEL. */
+/* Make an initialised resource that is free as good as new, its table given back. STATUS_SUCCESS. IRQL <=
+ * APC_LEVEL. */
 NTSTATUS NTAPI
 ExReinitializeResourceLite(PERESOURCE Resource)
 {
@@ -123,8 +131,8 @@ ExReinitializeResourceLite(PERESOURCE Resource)
 NTEXPORT(ExReinitializeResourceLite);
 
 /*
- * End a resource that is free; its storage may then be freed. STATUS_SUCCESS. One that was never initialised is a
- * corrupt list entry: bug check 0x139 (3). IRQL <= DISPATCH_LEVEL.
+ * End a resource that is free; its storage may then be freed. STATUS_SUCCESS. One that was never initialised
+ * is a corrupt list entry: bug check 0x139 (3). IRQL <= DISPATCH_LEVEL.
  */
 NTSTATUS NTAPI
 ExDeleteResourceLite(PERESOURCE Resource)
@@ -159,7 +167,8 @@ ExpFindResource(PVOID Start, SIZE_T Length)
     PLIST_ENTRY Entry = ExpResources.Flink;
 
     /* Counted, because a resource that was initialised twice can make the list a circle. */
-    for (ULONG Index = 0; Index < ExpResourceCount && Entry != &ExpResources; Index += 1, Entry = Entry->Flink) {
+    for (ULONG Index = 0; Index < ExpResourceCount && Entry != &ExpResources;
+         Index += 1, Entry = Entry->Flink) {
         PERESOURCE Resource = CONTAINING_RECORD(Entry, ERESOURCE, SystemResourcesList);
 
         if ((ULONG_PTR)Resource + sizeof(*Resource) > (ULONG_PTR)Start &&
@@ -172,7 +181,7 @@ ExpFindResource(PVOID Start, SIZE_T Length)
     return Found;
 }
 
-/* --- Owner entries; the resource is locked --------------------------------------------------------------- */
+/* --- Owner entries; the resource is locked ---------------------------------------------------- */
 
 static inline ULONG
 ExpTableSize(PERESOURCE Resource)
@@ -220,8 +229,8 @@ ExpClearOwner(PERESOURCE Resource, POWNER_ENTRY Entry)
 }
 
 /*
- * Make the table bigger than SeenSize, what it was under the lock; the resource is not locked. FALSE if there is no
- * memory. IRQL <= DISPATCH_LEVEL.
+ * Make the table bigger than SeenSize, what it was under the lock; the resource is not locked. FALSE if there
+ * is no memory. IRQL <= DISPATCH_LEVEL.
  */
 static BOOLEAN
 ExpGrowTable(PERESOURCE Resource, ULONG SeenSize)
@@ -250,7 +259,7 @@ ExpGrowTable(PERESOURCE Resource, ULONG SeenSize)
     return TRUE;
 }
 
-/* --- Waiting and handing on ------------------------------------------------------------------------------ */
+/* --- Waiting and handing on ------------------------------------------------------------------- */
 
 static VOID
 ExpAppendWaiter(PVOID *Head, EXP_RESOURCE_WAIT *Wait)
@@ -327,7 +336,7 @@ ExpWakeGranted(EXP_RESOURCE_WAIT *Wait)
     }
 }
 
-/* --- Acquiring ------------------------------------------------------------------------------------------- */
+/* --- Acquiring -------------------------------------------------------------------------------- */
 
 static VOID
 ExpCheckAcquire(PERESOURCE Resource)
@@ -335,7 +344,8 @@ ExpCheckAcquire(PERESOURCE Resource)
     KIRQL Irql = HalGetIrql();
 
     if (Irql > APC_LEVEL) {
-        ExpVerifierStop(0x37, Irql, (ULONG_PTR)(LONG_PTR)KiCurrentThread()->KernelApcDisable, (ULONG_PTR)Resource);
+        ExpVerifierStop(0x37, Irql, (ULONG_PTR)(LONG_PTR)KiCurrentThread()->KernelApcDisable,
+                        (ULONG_PTR)Resource);
     }
 }
 
@@ -358,7 +368,8 @@ ExAcquireResourceExclusiveLite(PERESOURCE Resource, BOOLEAN Wait)
     } else if (ExpIsExclusive(Resource) && Resource->OwnerEntry.OwnerThread == Self) {
         Resource->OwnerEntry.OwnerCount += 1;
     } else if (Wait) {
-        ExpWaitForResource(Resource, &Resource->ExclusiveWaiters, &Resource->NumberOfExclusiveWaiters, OldIrql);
+        ExpWaitForResource(Resource, &Resource->ExclusiveWaiters, &Resource->NumberOfExclusiveWaiters,
+                           OldIrql);
         return TRUE;
     } else {
         Acquired = FALSE;
@@ -431,7 +442,8 @@ ExpAcquireShared(PERESOURCE Resource, BOOLEAN Wait, EXP_SHARE_MODE Mode)
         if (Outcome == ExpMustWait && Wait) {
             /* Room for all who wait, for this one and for an owner who converts; entry 0 is no owner's. */
             if (Size + 1 >= Resource->NumberOfSharedWaiters + 3) {
-                ExpWaitForResource(Resource, &Resource->SharedWaiters, &Resource->NumberOfSharedWaiters, OldIrql);
+                ExpWaitForResource(Resource, &Resource->SharedWaiters, &Resource->NumberOfSharedWaiters,
+                                   OldIrql);
                 return TRUE;
             }
             Outcome = ExpNoRoom;
@@ -447,8 +459,9 @@ ExpAcquireShared(PERESOURCE Resource, BOOLEAN Wait, EXP_SHARE_MODE Mode)
 }
 
 /*
- * Acquire for sharing: granted if it is free, owned by the current thread in any way, or shared with no exclusive
- * waiter. FALSE only if Wait is FALSE and it would have to wait. IRQL <= APC_LEVEL, normal kernel APCs disabled.
+ * Acquire for sharing: granted if it is free, owned by the current thread in any way, or shared with no
+ * exclusive waiter. FALSE only if Wait is FALSE and it would have to wait. IRQL <= APC_LEVEL, normal kernel
+ * APCs disabled.
  */
 BOOLEAN NTAPI
 ExAcquireResourceSharedLite(PERESOURCE Resource, BOOLEAN Wait)
@@ -473,11 +486,11 @@ ExAcquireSharedWaitForExclusive(PERESOURCE Resource, BOOLEAN Wait)
 }
 NTEXPORT(ExAcquireSharedWaitForExclusive);
 
-/* --- Releasing ------------------------------------------------------------------------------------------- */
+/* --- Releasing -------------------------------------------------------------------------------- */
 
 /*
- * Release once what the thread or owner pointer holds; it need not be the caller's. Bug check 0xE3 if it holds nothing.
- * IRQL <= DISPATCH_LEVEL.
+ * Release once what the thread or owner pointer holds; it need not be the caller's. Bug check 0xE3 if it
+ * holds nothing. IRQL <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 ExReleaseResourceForThreadLite(PERESOURCE Resource, ERESOURCE_THREAD ResourceThreadId)
@@ -525,8 +538,8 @@ ExReleaseResourceLite(PERESOURCE Resource)
 NTEXPORT(ExReleaseResourceLite);
 
 /*
- * From exclusive to shared owner, as many times as before, together with everybody who waits to share. Bug check 0xE3
- * if the current thread does not own it exclusively. IRQL <= DISPATCH_LEVEL.
+ * From exclusive to shared owner, as many times as before, together with everybody who waits to share. Bug
+ * check 0xE3 if the current thread does not own it exclusively. IRQL <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 ExConvertExclusiveToSharedLite(PERESOURCE Resource)
@@ -545,8 +558,9 @@ ExConvertExclusiveToSharedLite(PERESOURCE Resource)
 NTEXPORT(ExConvertExclusiveToSharedLite);
 
 /*
- * Let OwnerPointer, the address of system memory with its two low bits set, own what the current thread owns, to be
- * released by ExReleaseResourceForThreadLite with that value. Bug check 0xE3 if the thread owns nothing. IRQL <= DISPATCH_LEVEL.
+ * Let OwnerPointer, the address of system memory with its two low bits set, own what the current thread owns,
+ * to be released by ExReleaseResourceForThreadLite with that value. Bug check 0xE3 if the thread owns
+ * nothing. IRQL <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 ExSetResourceOwnerPointer(PERESOURCE Resource, PVOID OwnerPointer)
@@ -562,7 +576,7 @@ ExSetResourceOwnerPointer(PERESOURCE Resource, PVOID OwnerPointer)
 }
 NTEXPORT(ExSetResourceOwnerPointer);
 
-/* --- Asking ---------------------------------------------------------------------------------------------- */
+/* --- Asking ----------------------------------------------------------------------------------- */
 
 /* Does the current thread own it exclusively? IRQL <= DISPATCH_LEVEL. */
 BOOLEAN NTAPI
@@ -604,9 +618,10 @@ ExGetExclusiveWaiterCount(PERESOURCE Resource)
 }
 NTEXPORT(ExGetExclusiveWaiterCount);
 
-/* --- With a critical region ------------------------------------------------------------------------------ */
+/* --- With a critical region ------------------------------------------------------------------- */
 
-/* Enter a critical region and acquire, waiting if need be; returns the thread's Win32 part. IRQL <= APC_LEVEL. */
+/* Enter a critical region and acquire, waiting if need be; returns the thread's Win32 part. IRQL <=
+ * APC_LEVEL. */
 PVOID NTAPI
 ExEnterCriticalRegionAndAcquireResourceExclusive(PERESOURCE Resource)
 {

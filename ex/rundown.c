@@ -2,8 +2,8 @@
  * Rundown protection: users of an object come and go without a lock until its owner wants to end it.
  *
  *     Count = users * 2      protected: ExAcquireRundownProtection adds 2, the release takes them away
- *     Count = block | 1      running down: new users are refused; the wait block on the owner's stack counts the rest
- *     Count = 1              run down: nobody is left, nobody comes in
+ *     Count = block | 1      running down: new users are refused; the wait block on the owner's stack counts
+ * the rest Count = 1              run down: nobody is left, nobody comes in
  *
  * Changes are compare-exchanges of the one word; the last user signals the event in the block, which is gone
  * afterwards. A release without an acquire is a broken reference count: bug check 0x139 (14).
@@ -120,8 +120,8 @@ ExReleaseRundownProtection(PEX_RUNDOWN_REF RunRef)
 NTEXPORT(ExReleaseRundownProtection);
 
 /*
- * Let nobody in any more and wait until the last user has gone; at once if it is run down already. Afterwards the
- * protection is run down. Only one thread may wait. IRQL <= APC_LEVEL.
+ * Let nobody in any more and wait until the last user has gone; at once if it is run down already. Afterwards
+ * the protection is run down. Only one thread may wait. IRQL <= APC_LEVEL.
  */
 VOID NTAPI
 ExWaitForRundownProtectionRelease(PEX_RUNDOWN_REF RunRef)

@@ -1,15 +1,16 @@
 /*
- * Executive timers: allocated objects that call back, that threads can wait for, and that end after their last callback.
+ * Executive timers: allocated objects that call back, that threads can wait for, and that end after their
+ * last callback.
  *
- * A timer is a KTIMER with a DPC that calls back at DISPATCH_LEVEL. The DPC always runs on the processor that made the
- * timer, so its runs follow one another; the last one, queued by ExDeleteTimer or left to the expiry, ends the timer: by
- * then no callback is in progress.
+ * A timer is a KTIMER with a DPC that calls back at DISPATCH_LEVEL. The DPC always runs on the processor that
+ * made the timer, so its runs follow one another; the last one, queued by ExDeleteTimer or left to the
+ * expiry, ends the timer: by then no callback is in progress.
  *
  *     ExAllocateTimer --> idle -- ExSetTimer --> armed -- expired (once), ExCancelTimer --> idle
  *                            \__ ExDeleteTimer __/ ------> deleting -- the DPC --> freed
  *
- * The spin lock in the timer guards Armed, Deleting and what ExDeleteTimer leaves for the DPC; a leaf, under which the
- * KTIMER is started and stopped. Document: "ExXxxTimer Routines and EX_TIMER Objects".
+ * The spin lock in the timer guards Armed, Deleting and what ExDeleteTimer leaves for the DPC; a leaf, under
+ * which the KTIMER is started and stopped. Document: "ExXxxTimer Routines and EX_TIMER Objects".
  */
 #include "ex.h"
 #include <ntexport.h>
@@ -67,7 +68,8 @@ ExpTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID Syste
     }
     KiReleaseRankedLock(&Timer->Lock);
     if (Call) {
-        KiCallRoutine((PVOID)(ULONG_PTR)Timer->Callback, (ULONG_PTR)Timer, (ULONG_PTR)Timer->CallbackContext, 0, 0);
+        KiCallRoutine((PVOID)(ULONG_PTR)Timer->Callback, (ULONG_PTR)Timer, (ULONG_PTR)Timer->CallbackContext,
+                      0, 0);
     }
     /* The callback may have asked for the end itself: its own DPC is then queued behind this one. */
     KiAcquireRankedLock(&Timer->Lock, LockRankHandleTable);
@@ -79,8 +81,9 @@ ExpTimerDpc(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID Syste
 }
 
 /*
- * Make a timer that is idle. Callback (optional) is called at each expiry with the timer and CallbackContext. NULL without
- * memory, or with attributes that do not exist. The caller ends it with ExDeleteTimer. IRQL <= DISPATCH_LEVEL.
+ * Make a timer that is idle. Callback (optional) is called at each expiry with the timer and CallbackContext.
+ * NULL without memory, or with attributes that do not exist. The caller ends it with ExDeleteTimer. IRQL <=
+ * DISPATCH_LEVEL.
  */
 PEX_TIMER NTAPI
 ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, ULONG Attributes)
@@ -120,9 +123,9 @@ ExpDisarmLocked(PEX_TIMER Timer)
 }
 
 /*
- * Start the timer, stopping it first; TRUE if it was started before. DueTime: 100 ns units, negative from now, else a
- * system time. Period: 100 ns units, rounded up to milliseconds, 0 for a single expiry. A timer being deleted stays
- * stopped. IRQL <= DISPATCH_LEVEL.
+ * Start the timer, stopping it first; TRUE if it was started before. DueTime: 100 ns units, negative from
+ * now, else a system time. Period: 100 ns units, rounded up to milliseconds, 0 for a single expiry. A timer
+ * being deleted stays stopped. IRQL <= DISPATCH_LEVEL.
  */
 BOOLEAN NTAPI
 ExSetTimer(PEX_TIMER Timer, LONGLONG DueTime, LONGLONG Period, PEXT_SET_PARAMETERS Parameters)
@@ -161,9 +164,10 @@ ExCancelTimer(PEX_TIMER Timer, PEXT_CANCEL_PARAMETERS Parameters)
 NTEXPORT(ExCancelTimer);
 
 /*
- * End the timer; it must not be used afterwards. Cancel TRUE: it is stopped, and TRUE returned if it was started. Cancel
- * FALSE: a single expiry still to come is awaited, a periodic timer stops. Wait TRUE: return when the last callback has, and
- * the delete callback if Parameters name one; only with Cancel, IRQL <= APC_LEVEL, else <= DISPATCH_LEVEL.
+ * End the timer; it must not be used afterwards. Cancel TRUE: it is stopped, and TRUE returned if it was
+ * started. Cancel FALSE: a single expiry still to come is awaited, a periodic timer stops. Wait TRUE: return
+ * when the last callback has, and the delete callback if Parameters name one; only with Cancel, IRQL <=
+ * APC_LEVEL, else <= DISPATCH_LEVEL.
  */
 BOOLEAN NTAPI
 ExDeleteTimer(PEX_TIMER Timer, BOOLEAN Cancel, BOOLEAN Wait, PEXT_DELETE_PARAMETERS Parameters)

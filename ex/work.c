@@ -1,14 +1,14 @@
 /*
  * Work items: routines that run at PASSIVE_LEVEL in system threads.
  *
- * There are three queues, each first in first out, with a semaphore that counts the items and worker threads that wait
- * for it. ps/ makes the threads: one or two of each queue for good, and more on demand, when an item is queued and no
- * worker is free to take it, so that a routine which waits for another item to be run cannot stop its queue. A
- * worker made on demand leaves after a second without work.
+ * There are three queues, each first in first out, with a semaphore that counts the items and worker threads
+ * that wait for it. ps/ makes the threads: one or two of each queue for good, and more on demand, when an
+ * item is queued and no worker is free to take it, so that a routine which waits for another item to be run
+ * cannot stop its queue. A worker made on demand leaves after a second without work.
  *
- * An item is on the queue from ExQueueWorkItem until just before its routine runs; the routine may free it or queue it
- * again. A routine that returns above PASSIVE_LEVEL is bug check 0xE1, an item queued twice or without a routine 0xE4.
- * The item's List.Flink is NULL while it is not queued.
+ * An item is on the queue from ExQueueWorkItem until just before its routine runs; the routine may free it or
+ * queue it again. A routine that returns above PASSIVE_LEVEL is bug check 0xE1, an item queued twice or
+ * without a routine 0xE4. The item's List.Flink is NULL while it is not queued.
  *
  * Locks: one spin lock for all three queues, a leaf. Nothing fails. Document: "System Worker Threads".
  */
@@ -27,9 +27,9 @@ typedef struct _EXP_QUEUE {
     ULONG Wanted;         /* of those, not yet handed to the maker */
 } EXP_QUEUE;
 
-#define EXP_QUEUE_INIT(Index)                                                                                   \
-    {                                                                                                           \
-        .Items = {&ExpQueues[Index].Items, &ExpQueues[Index].Items}                                             \
+#define EXP_QUEUE_INIT(Index)                                                                                \
+    {                                                                                                        \
+        .Items = { &ExpQueues[Index].Items, &ExpQueues[Index].Items }                                        \
     }
 
 static EXP_QUEUE ExpQueues[ExWorkerQueues] = {EXP_QUEUE_INIT(0), EXP_QUEUE_INIT(1), EXP_QUEUE_INIT(2)};
@@ -95,8 +95,8 @@ ExpQueueOfType(WORK_QUEUE_TYPE QueueType)
 }
 
 /*
- * Run the item's routine, once, on a system thread of QueueType. The item is nonpaged, initialised, and not queued; it
- * stays the caller's again from when the routine runs. IRQL <= DISPATCH_LEVEL.
+ * Run the item's routine, once, on a system thread of QueueType. The item is nonpaged, initialised, and not
+ * queued; it stays the caller's again from when the routine runs. IRQL <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
@@ -125,7 +125,8 @@ ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
 }
 NTEXPORT(ExQueueWorkItem);
 
-/* The next item, waiting for one; NULL when a dynamic worker has waited long enough and is not counted any more. */
+/* The next item, waiting for one; NULL when a dynamic worker has waited long enough and is not counted any
+ * more. */
 static PWORK_QUEUE_ITEM
 ExpTakeItem(EXP_QUEUE *Queue, BOOLEAN Dynamic)
 {
@@ -157,8 +158,8 @@ ExpRunItem(EXP_QUEUE *Queue, PWORK_QUEUE_ITEM Item)
 
     KiCallRoutine((PVOID)(ULONG_PTR)Routine, (ULONG_PTR)Parameter, 0, 0, 0);
     if (HalGetIrql() != PASSIVE_LEVEL) {
-        KeBugCheckEx(WORKER_THREAD_RETURNED_AT_BAD_IRQL, (ULONG_PTR)Routine, HalGetIrql(), (ULONG_PTR)Parameter,
-                     (ULONG_PTR)Item);
+        KeBugCheckEx(WORKER_THREAD_RETURNED_AT_BAD_IRQL, (ULONG_PTR)Routine, HalGetIrql(),
+                     (ULONG_PTR)Parameter, (ULONG_PTR)Item);
     }
     OldIrql = ExpLockQueues();
     Queue->Running -= 1;

@@ -179,6 +179,44 @@ NTSYSAPI VOID NTAPI RtlUpperString(_Inout_ PSTRING DestinationString,
                                    _In_ const STRING *SourceString);
 NTSYSAPI CHAR NTAPI RtlUpperChar(_In_ CHAR Character);
 
+/* ---- More of the memory manager ---- */
+
+/* Zeroed nonpaged pages whose rights (PAGE_*) may be changed page by page; NULL without them. Base and
+ * size must be the same at the free. MmSetPageProtection is FALSE for other memory or rights. max
+ * DISPATCH. */
+NTKERNELAPI PVOID NTAPI MmAllocateIndependentPages(_In_ SIZE_T NumberOfBytes);
+NTKERNELAPI VOID NTAPI MmFreeIndependentPages(_In_ PVOID VirtualAddress, _In_ SIZE_T NumberOfBytes);
+NTKERNELAPI BOOLEAN NTAPI MmSetPageProtection(_In_ PVOID VirtualAddress, _In_ SIZE_T NumberOfBytes,
+                                              _In_ ULONG NewProtect);
+
+/* Frame buffers: MmMapIoSpace and MmUnmapIoSpace by other names. max APC. */
+NTKERNELAPI PVOID NTAPI MmMapVideoDisplay(_In_ PHYSICAL_ADDRESS PhysicalAddress,
+                                          _In_ SIZE_T NumberOfBytes,
+                                          _In_ MEMORY_CACHING_TYPE CacheType);
+NTKERNELAPI VOID NTAPI MmUnmapVideoDisplay(_In_ PVOID BaseAddress, _In_ SIZE_T NumberOfBytes);
+
+/* Is any of it mapped as I/O space; how a physical page is cached (STATUS_INVALID_PARAMETER_1 for
+ * what is no memory). max DISPATCH. */
+NTKERNELAPI LOGICAL NTAPI MmIsIoSpaceActive(_In_ PHYSICAL_ADDRESS StartAddress,
+                                            _In_ SIZE_T NumberOfBytes);
+NTKERNELAPI NTSTATUS NTAPI MmGetCacheAttribute(_In_ PHYSICAL_ADDRESS PhysicalAddress,
+                                               _Out_ MEMORY_CACHING_TYPE *CacheType);
+
+/* An MDL in the caller's memory, or in nonpaged pool for NULL; are all its pages cached. max DISPATCH. */
+NTKERNELAPI PMDL NTAPI MmCreateMdl(_In_opt_ PMDL MemoryDescriptorList, _In_ PVOID Base,
+                                   _In_ SIZE_T Length);
+NTKERNELAPI LOGICAL NTAPI MmAreMdlPagesCached(_In_ PMDL MemoryDescriptorList);
+
+/* STATUS_STACK_OVERFLOW unless the current stack reaches down to an address. max APC. */
+NTKERNELAPI NTSTATUS NTAPI MmGrowKernelStack(_In_ PVOID CurrentStack);
+
+/* Is the verifier on for a driver; for the driver at an address; at all, and how
+ * (STATUS_NOT_SUPPORTED). max APC. */
+NTKERNELAPI LOGICAL NTAPI MmIsDriverVerifying(_In_ struct _DRIVER_OBJECT *DriverObject);
+NTKERNELAPI LOGICAL NTAPI MmIsDriverSuspectForVerifier(_In_ struct _DRIVER_OBJECT *DriverObject);
+NTKERNELAPI LOGICAL NTAPI MmIsDriverVerifyingByAddress(_In_ PVOID AddressWithinSection);
+NTKERNELAPI NTSTATUS NTAPI MmIsVerifierEnabled(_Out_ PULONG VerifierFlags);
+
 EXTERN_C_END
 
 #endif

@@ -6,16 +6,17 @@
  *     0                        free
  *     LOCKED                   held exclusively
  *     LOCKED | n << 4          held by n sharers
- *     block | LOCKED | WAITING held, and threads wait: block is the first of their wait blocks, which lie on the
- *                              waiters' stacks, 16-byte aligned; how many share it is in the block
+ *     block | LOCKED | WAITING held, and threads wait: block is the first of their wait blocks, which lie on
+ * the waiters' stacks, 16-byte aligned; how many share it is in the block
  *     ... | QUEUE              a processor, at DISPATCH_LEVEL, is working on the chain of wait blocks
  *
- * Without WAITING every change is one compare-exchange. With it, the chain, its count of sharers and the word belong to
- * whoever has the QUEUE bit. Who comes while others wait gets in line behind them; the release that makes the lock free
- * hands it to the first in line, so a lock is never free while anybody waits, and nobody is overtaken. A block may be
- * gone as soon as its event is set.
+ * Without WAITING every change is one compare-exchange. With it, the chain, its count of sharers and the word
+ * belong to whoever has the QUEUE bit. Who comes while others wait gets in line behind them; the release that
+ * makes the lock free hands it to the first in line, so a lock is never free while anybody waits, and nobody
+ * is overtaken. A block may be gone as soon as its event is set.
  *
- * Nothing fails. Acquiring may block, at <= APC_LEVEL. Documents: "ExAcquirePushLockExclusive" and its relatives.
+ * Nothing fails. Acquiring may block, at <= APC_LEVEL. Documents: "ExAcquirePushLockExclusive" and its
+ * relatives.
  */
 #include "push.h"
 #include <ntexport.h>
@@ -137,8 +138,9 @@ KipAcquirePushLock(PEX_PUSH_LOCK PushLock, BOOLEAN Exclusive)
 }
 
 /*
- * The last owner leaves while First and others wait: give the lock to First, and if it wants to share to all behind it
- * that do too. Returns the chain of those who got it; NULL ends it. The QUEUE bit is held, and dropped here.
+ * The last owner leaves while First and others wait: give the lock to First, and if it wants to share to all
+ * behind it that do too. Returns the chain of those who got it; NULL ends it. The QUEUE bit is held, and
+ * dropped here.
  */
 static KIP_PUSH_WAIT *
 KipGrantPushLock(PEX_PUSH_LOCK PushLock, KIP_PUSH_WAIT *First)
@@ -221,7 +223,7 @@ KipReleasePushLock(PEX_PUSH_LOCK PushLock, BOOLEAN Exclusive)
     return Held;
 }
 
-/* --- The core's forms -------------------------------------------------------------------------------- */
+/* --- The core's forms ------------------------------------------------------------------------- */
 
 VOID
 KiAcquirePushLockExclusive(PEX_PUSH_LOCK PushLock, LOCK_RANK Rank)
@@ -275,7 +277,7 @@ KiReleasePushLockShared(PEX_PUSH_LOCK PushLock)
     NT_VERIFY(KipReleasePushLock(PushLock, FALSE));
 }
 
-/* --- Drivers' locks ---------------------------------------------------------------------------------- */
+/* --- Drivers' locks --------------------------------------------------------------------------- */
 
 /* Make a free push lock. Any IRQL. */
 VOID NTAPI
@@ -297,8 +299,8 @@ KipCheckDriverIrql(PEX_PUSH_LOCK PushLock, PVOID Caller)
 }
 
 /*
- * Acquire for this thread alone, or shared, waiting if need be; not recursive. The caller has disabled normal kernel
- * APCs. Flags: EX_PUSH_LOCK_FLAGS_*, about priorities only. IRQL <= APC_LEVEL, else bug check 0x0A.
+ * Acquire for this thread alone, or shared, waiting if need be; not recursive. The caller has disabled normal
+ * kernel APCs. Flags: EX_PUSH_LOCK_FLAGS_*, about priorities only. IRQL <= APC_LEVEL, else bug check 0x0A.
  */
 VOID NTAPI
 ExAcquirePushLockExclusiveEx(PEX_PUSH_LOCK PushLock, ULONG Flags)

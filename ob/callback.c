@@ -1,11 +1,12 @@
 /*
  * Callback objects: named lists of routines that whoever owns the object calls at once.
  *
- * Registrations are a list in order of registration, guarded by the object's spin lock, a leaf. A notification
- * marks the one it calls as busy and calls it without the lock; ExUnregisterCallback takes a registration off the list
- * and waits until it is not busy. A registration refers to its object.
+ * Registrations are a list in order of registration, guarded by the object's spin lock, a leaf. A
+ * notification marks the one it calls as busy and calls it without the lock; ExUnregisterCallback takes a
+ * registration off the list and waits until it is not busy. A registration refers to its object.
  *
- * The system's own objects \Callback\PowerState, ProcessorAdd and SetSystemTime exist; nothing here makes them call.
+ * The system's own objects \Callback\PowerState, ProcessorAdd and SetSystemTime exist; nothing here makes
+ * them call.
  *
  * Document: "Callback Objects".
  */
@@ -75,9 +76,10 @@ ObpInitializeCallbacks(VOID)
 }
 
 /*
- * Open the callback object of that name, or with Create make it if it is not there (unnamed if the attributes have no name);
- * AllowMultipleCallbacks: more than one routine may be registered. The reference is the caller's. PASSIVE_LEVEL.
- * STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH, STATUS_INSUFFICIENT_RESOURCES and what the path may bring.
+ * Open the callback object of that name, or with Create make it if it is not there (unnamed if the attributes
+ * have no name); AllowMultipleCallbacks: more than one routine may be registered. The reference is the
+ * caller's. PASSIVE_LEVEL. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH,
+ * STATUS_INSUFFICIENT_RESOURCES and what the path may bring.
  */
 NTSTATUS NTAPI
 ExCreateCallback(PCALLBACK_OBJECT *CallbackObject, POBJECT_ATTRIBUTES ObjectAttributes, BOOLEAN Create,
@@ -118,12 +120,15 @@ NTEXPORT(ExCreateCallback);
 
 /*
  * Have CallbackFunction(CallbackContext, Argument1, Argument2) called by notifications. Returns what
- * ExUnregisterCallback takes; NULL if the object allows one routine and has it, or without memory. IRQL <= APC_LEVEL.
+ * ExUnregisterCallback takes; NULL if the object allows one routine and has it, or without memory. IRQL <=
+ * APC_LEVEL.
  */
 PVOID NTAPI
-ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackFunction, PVOID CallbackContext)
+ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackFunction,
+                   PVOID CallbackContext)
 {
-    POBP_REGISTRATION Registration = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Registration), OBP_REGISTRATION_TAG);
+    POBP_REGISTRATION Registration =
+        ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Registration), OBP_REGISTRATION_TAG);
     BOOLEAN Refused;
     KIRQL OldIrql;
 
@@ -150,7 +155,8 @@ ExRegisterCallback(PCALLBACK_OBJECT CallbackObject, PCALLBACK_FUNCTION CallbackF
 }
 NTEXPORT(ExRegisterCallback);
 
-/* Remove a registration; returns when the routine does not run any more. Not from the routine itself. IRQL <= APC_LEVEL. */
+/* Remove a registration; returns when the routine does not run any more. Not from the routine itself. IRQL <=
+ * APC_LEVEL. */
 VOID NTAPI
 ExUnregisterCallback(PVOID CallbackRegistration)
 {
@@ -175,15 +181,15 @@ NTEXPORT(ExUnregisterCallback);
 
 /* Call one registration from the list, the lock held before and after; returns what follows it. */
 static PLIST_ENTRY
-ObpCallRegistration(PCALLBACK_OBJECT Callback, POBP_REGISTRATION Registration, PVOID Argument1, PVOID Argument2,
-                    KIRQL OldIrql)
+ObpCallRegistration(PCALLBACK_OBJECT Callback, POBP_REGISTRATION Registration, PVOID Argument1,
+                    PVOID Argument2, KIRQL OldIrql)
 {
     PLIST_ENTRY Next;
 
     Registration->Busy += 1;
     KiReleaseRankedLockLower(&Callback->Lock, OldIrql);
-    KiCallRoutine((PVOID)(ULONG_PTR)Registration->Function, (ULONG_PTR)Registration->Context, (ULONG_PTR)Argument1,
-                  (ULONG_PTR)Argument2, 0);
+    KiCallRoutine((PVOID)(ULONG_PTR)Registration->Function, (ULONG_PTR)Registration->Context,
+                  (ULONG_PTR)Argument1, (ULONG_PTR)Argument2, 0);
     KiAcquireRankedLockRaise(&Callback->Lock, LockRankHandleTable);
     Next = Registration->Links.Flink;
     Registration->Busy -= 1;

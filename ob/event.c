@@ -40,16 +40,17 @@ ObpInitializeEvents(VOID)
     ExSemaphoreObjectType = ObMakeType(&ObpSemaphoreTemplate);
 }
 
-/* --- Making and opening ---------------------------------------------------------------------------------------------- */
+/* --- Making and opening ----------------------------------------------------------------------- */
 
 /*
  * Make an event, named if the attributes name it, or with OBJ_OPENIF open the one that has the name:
  * STATUS_OBJECT_NAME_EXISTS. The handle is the caller's. STATUS_INVALID_PARAMETER for another EventType;
- * STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_TYPE_MISMATCH, STATUS_INSUFFICIENT_RESOURCES and what the path may bring.
+ * STATUS_OBJECT_NAME_COLLISION, STATUS_OBJECT_TYPE_MISMATCH, STATUS_INSUFFICIENT_RESOURCES and what the path
+ * may bring.
  */
 NTSTATUS NTAPI
-ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes, EVENT_TYPE EventType,
-              BOOLEAN InitialState)
+ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
+              EVENT_TYPE EventType, BOOLEAN InitialState)
 {
     PVOID Event;
     NTSTATUS Status;
@@ -68,7 +69,8 @@ ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES
 NTEXPORT(ZwCreateEvent);
 NTEXPORT_AS("NtCreateEvent", ZwCreateEvent);
 
-/* Open an event by name. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH and what the path may bring. */
+/* Open an event by name. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_TYPE_MISMATCH and what the path may
+ * bring. */
 NTSTATUS NTAPI
 ZwOpenEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
 {
@@ -107,8 +109,8 @@ ObpCreateNamedEvent(PUNICODE_STRING EventName, EVENT_TYPE EventType, PHANDLE Eve
 }
 
 /*
- * Make or open a named event; a new one is signaled. The event lives until the handle, the caller's, is closed. NULL on
- * failure. PASSIVE_LEVEL.
+ * Make or open a named event; a new one is signaled. The event lives until the handle, the caller's, is
+ * closed. NULL on failure. PASSIVE_LEVEL.
  */
 PKEVENT NTAPI
 IoCreateNotificationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
@@ -124,7 +126,7 @@ IoCreateSynchronizationEvent(PUNICODE_STRING EventName, PHANDLE EventHandle)
 }
 NTEXPORT(IoCreateSynchronizationEvent);
 
-/* --- Changing ------------------------------------------------------------------------------------------------------------ */
+/* --- Changing --------------------------------------------------------------------------------- */
 
 static NTSTATUS
 ObpReferenceEvent(HANDLE Handle, PKEVENT *Event)
@@ -133,7 +135,8 @@ ObpReferenceEvent(HANDLE Handle, PKEVENT *Event)
     NTSTATUS Status;
 
     ObRequirePassive();
-    Status = ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, KernelMode, &Object, NULL);
+    Status =
+        ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, KernelMode, &Object, NULL);
     if (NT_SUCCESS(Status)) {
         *Event = Object;
     }
@@ -150,14 +153,17 @@ ObpFinishEvent(PKEVENT Event, LONG State, PLONG PreviousState)
     return STATUS_SUCCESS;
 }
 
-/* Signal the event. PreviousState (optional) receives its state before. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH. */
+/* Signal the event. PreviousState (optional) receives its state before. STATUS_INVALID_HANDLE,
+ * STATUS_OBJECT_TYPE_MISMATCH. */
 NTSTATUS NTAPI
 ZwSetEvent(HANDLE EventHandle, PLONG PreviousState)
 {
     PKEVENT Event;
     NTSTATUS Status = ObpReferenceEvent(EventHandle, &Event);
 
-    return NT_SUCCESS(Status) ? ObpFinishEvent(Event, KeSetEvent(Event, EVENT_INCREMENT, FALSE), PreviousState) : Status;
+    return NT_SUCCESS(Status)
+               ? ObpFinishEvent(Event, KeSetEvent(Event, EVENT_INCREMENT, FALSE), PreviousState)
+               : Status;
 }
 NTEXPORT(ZwSetEvent);
 NTEXPORT_AS("NtSetEvent", ZwSetEvent);
@@ -186,11 +192,12 @@ ZwClearEvent(HANDLE EventHandle)
 NTEXPORT(ZwClearEvent);
 NTEXPORT_AS("NtClearEvent", ZwClearEvent);
 
-/* --- Waiting --------------------------------------------------------------------------------------------------------------- */
+/* --- Waiting ---------------------------------------------------------------------------------- */
 
 /*
- * Wait for the object of a handle: an event, a thread, a process. Timeout as for KeWaitForSingleObject, whose statuses
- * are returned; STATUS_INVALID_HANDLE, and STATUS_OBJECT_TYPE_MISMATCH for an object that cannot be waited for.
+ * Wait for the object of a handle: an event, a thread, a process. Timeout as for KeWaitForSingleObject, whose
+ * statuses are returned; STATUS_INVALID_HANDLE, and STATUS_OBJECT_TYPE_MISMATCH for an object that cannot be
+ * waited for.
  */
 NTSTATUS NTAPI
 ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable, PLARGE_INTEGER Timeout)

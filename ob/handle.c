@@ -1,10 +1,11 @@
 /*
  * Handles.
  *
- * There is one table, of the System process, whose handles are kernel handles; a value is its index times four, and with
- * OBJ_KERNEL_HANDLE the sign-extended bit 31 besides: 0xFFFFFFFF8000xxxx. Both forms name the same entry, as every thread
- * runs in the System process. A handle holds a reference and counts in HandleCount; closing the last one lets a
- * temporary name go. NtCurrentProcess() and NtCurrentThread() are understood without an entry.
+ * There is one table, of the System process, whose handles are kernel handles; a value is its index times
+ * four, and with OBJ_KERNEL_HANDLE the sign-extended bit 31 besides: 0xFFFFFFFF8000xxxx. Both forms name the
+ * same entry, as every thread runs in the System process. A handle holds a reference and counts in
+ * HandleCount; closing the last one lets a temporary name go. NtCurrentProcess() and NtCurrentThread() are
+ * understood without an entry.
  *
  * An image's handle remembers the stack that opened it, so that those left open can be reported.
  *
@@ -23,7 +24,7 @@ PVOID (*ObpPseudoHandleObject)(HANDLE Handle);
 
 static OB_TABLE ObpHandleTable;
 
-/* --- Values ------------------------------------------------------------------------------------------------------ */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 static inline HANDLE
 ObpHandleOfIndex(ULONG Index, ULONG Attributes)
@@ -50,7 +51,7 @@ ObpPseudoObject(HANDLE Handle)
     return ObpPseudoHandleObject != NULL ? ObpPseudoHandleObject(Handle) : NULL;
 }
 
-/* --- Making -------------------------------------------------------------------------------------------------------- */
+/* --- Making ----------------------------------------------------------------------------------- */
 
 /* The rights that a handle gets: in kernel mode whatever is asked for and exists. */
 static ACCESS_MASK
@@ -102,7 +103,8 @@ ObMakeHandle(PVOID Object, ACCESS_MASK DesiredAccess, ULONG Attributes, PHANDLE 
 }
 
 NTSTATUS
-ObInsertNewObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, ACCESS_MASK DesiredAccess, PHANDLE Handle)
+ObInsertNewObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, ACCESS_MASK DesiredAccess,
+                  PHANDLE Handle)
 {
     PVOID Target = Object;
     HANDLE Made;
@@ -127,16 +129,18 @@ ObInsertNewObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, ACCESS_MASK
     return Status;
 }
 
-/* --- Using ----------------------------------------------------------------------------------------------------------- */
+/* --- Using ------------------------------------------------------------------------------------ */
 
 /*
- * Reference the object of a handle. ObjectType NULL: of any type. In user mode the handle must have the rights of
- * DesiredAccess and not be a kernel handle; in kernel mode rights are not looked at. STATUS_INVALID_HANDLE,
- * STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED. The caller gives the reference back. PASSIVE_LEVEL.
+ * Reference the object of a handle. ObjectType NULL: of any type. In user mode the handle must have the
+ * rights of DesiredAccess and not be a kernel handle; in kernel mode rights are not looked at.
+ * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED. The caller gives the reference
+ * back. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
-                          KPROCESSOR_MODE AccessMode, PVOID *Object, POBJECT_HANDLE_INFORMATION HandleInformation)
+                          KPROCESSOR_MODE AccessMode, PVOID *Object,
+                          POBJECT_HANDLE_INFORMATION HandleInformation)
 {
     PVOID Pseudo = ObpPseudoObject(Handle);
     OB_ENTRY Entry = {.Object = Pseudo};
@@ -173,17 +177,20 @@ ObReferenceObjectByHandleWithTag(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJE
                                  POBJECT_HANDLE_INFORMATION HandleInformation)
 {
     UNREFERENCED_PARAMETER(Tag);
-    return ObReferenceObjectByHandle(Handle, DesiredAccess, ObjectType, AccessMode, Object, HandleInformation);
+    return ObReferenceObjectByHandle(Handle, DesiredAccess, ObjectType, AccessMode, Object,
+                                     HandleInformation);
 }
 NTEXPORT(ObReferenceObjectByHandleWithTag);
 
 /*
  * Make a handle to an object the caller refers to. HandleAttributes: OBJ_*. STATUS_OBJECT_TYPE_MISMATCH,
- * STATUS_INVALID_PARAMETER, STATUS_INSUFFICIENT_RESOURCES. The handle is the caller's to close. PASSIVE_LEVEL.
+ * STATUS_INVALID_PARAMETER, STATUS_INSUFFICIENT_RESOURCES. The handle is the caller's to close.
+ * PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
-ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PACCESS_STATE PassedAccessState, ACCESS_MASK DesiredAccess,
-                      POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode, PHANDLE Handle)
+ObOpenObjectByPointer(PVOID Object, ULONG HandleAttributes, PACCESS_STATE PassedAccessState,
+                      ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
+                      PHANDLE Handle)
 {
     UNREFERENCED_PARAMETER(PassedAccessState);
     if ((HandleAttributes & ~OBJ_VALID_ATTRIBUTES) != 0) {
@@ -198,16 +205,16 @@ NTEXPORT(ObOpenObjectByPointer);
 
 NTSTATUS NTAPI
 ObOpenObjectByPointerWithTag(PVOID Object, ULONG HandleAttributes, PACCESS_STATE PassedAccessState,
-                             ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode, ULONG Tag,
-                             PHANDLE Handle)
+                             ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType, KPROCESSOR_MODE AccessMode,
+                             ULONG Tag, PHANDLE Handle)
 {
     UNREFERENCED_PARAMETER(Tag);
-    return ObOpenObjectByPointer(Object, HandleAttributes, PassedAccessState, DesiredAccess, ObjectType, AccessMode,
-                                 Handle);
+    return ObOpenObjectByPointer(Object, HandleAttributes, PassedAccessState, DesiredAccess, ObjectType,
+                                 AccessMode, Handle);
 }
 NTEXPORT(ObOpenObjectByPointerWithTag);
 
-/* --- Closing ------------------------------------------------------------------------------------------------------------ */
+/* --- Closing ---------------------------------------------------------------------------------- */
 
 VOID
 ObpReleaseHandle(PVOID Object)
@@ -248,13 +255,14 @@ NTEXPORT(ZwClose);
 NTEXPORT_AS("NtClose", ZwClose);
 
 /*
- * Make another handle to the object of SourceHandle, with DesiredAccess or, with DUPLICATE_SAME_ACCESS, its rights. Both
- * processes must be the System process. DUPLICATE_CLOSE_SOURCE closes the source in any case. TargetHandle NULL: only that.
- * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
+ * Make another handle to the object of SourceHandle, with DesiredAccess or, with DUPLICATE_SAME_ACCESS, its
+ * rights. Both processes must be the System process. DUPLICATE_CLOSE_SOURCE closes the source in any case.
+ * TargetHandle NULL: only that. STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH,
+ * STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
-ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE TargetProcessHandle, PHANDLE TargetHandle,
-                  ACCESS_MASK DesiredAccess, ULONG HandleAttributes, ULONG Options)
+ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE TargetProcessHandle,
+                  PHANDLE TargetHandle, ACCESS_MASK DesiredAccess, ULONG HandleAttributes, ULONG Options)
 {
     OBJECT_HANDLE_INFORMATION Information;
     HANDLE Processes[2] = {SourceProcessHandle, TargetProcessHandle};
@@ -263,7 +271,8 @@ ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE Target
 
     ObRequirePassive();
     for (ULONG Index = 0; Index < (TargetHandle == NULL ? 1u : 2u) && NT_SUCCESS(Status); Index += 1) {
-        Status = ObReferenceObjectByHandle(Processes[Index], PROCESS_DUP_HANDLE, PsProcessType, KernelMode, &Object, NULL);
+        Status = ObReferenceObjectByHandle(Processes[Index], PROCESS_DUP_HANDLE, PsProcessType, KernelMode,
+                                           &Object, NULL);
         if (NT_SUCCESS(Status)) {
             ObfDereferenceObject(Object);
         }
@@ -277,10 +286,12 @@ ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE Target
     }
     if (TargetHandle != NULL) {
         if ((Options & DUPLICATE_SAME_ATTRIBUTES) != 0) {
-            HandleAttributes = Information.HandleAttributes | ((LONG_PTR)SourceHandle < 0 ? OBJ_KERNEL_HANDLE : 0);
+            HandleAttributes =
+                Information.HandleAttributes | ((LONG_PTR)SourceHandle < 0 ? OBJ_KERNEL_HANDLE : 0);
         }
-        Status = ObMakeHandle(Object, (Options & DUPLICATE_SAME_ACCESS) != 0 ? Information.GrantedAccess : DesiredAccess,
-                              HandleAttributes, TargetHandle);
+        Status = ObMakeHandle(
+            Object, (Options & DUPLICATE_SAME_ACCESS) != 0 ? Information.GrantedAccess : DesiredAccess,
+            HandleAttributes, TargetHandle);
     }
     ObfDereferenceObject(Object);
     if ((Options & DUPLICATE_CLOSE_SOURCE) != 0) {
@@ -291,7 +302,7 @@ ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE Target
 NTEXPORT(ZwDuplicateObject);
 NTEXPORT_AS("NtDuplicateObject", ZwDuplicateObject);
 
-/* --- For reports ---------------------------------------------------------------------------------------------------------- */
+/* --- For reports ------------------------------------------------------------------------------ */
 
 VOID
 ObEnumerateHandles(VOID (*Visitor)(const OB_HANDLE_INFO *Info, PVOID Context), PVOID Context)

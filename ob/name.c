@@ -3,9 +3,10 @@
  *
  *     \                 \BaseNamedObjects   \Callback   \Device   \Driver   \KernelObjects
  *
- * A path is absolute, beginning with "\", or relative to a directory's handle. A directory's names are a list in order of
- * insertion; they are compared exactly, or without case if OBJ_CASE_INSENSITIVE is asked for. Everything is guarded
- * by one push lock. A name refers to its object without a reference and to its directory with one.
+ * A path is absolute, beginning with "\", or relative to a directory's handle. A directory's names are a list
+ * in order of insertion; they are compared exactly, or without case if OBJ_CASE_INSENSITIVE is asked for.
+ * Everything is guarded by one push lock. A name refers to its object without a reference and to its
+ * directory with one.
  *
  * Document: "Object Names", "Object Directories".
  */
@@ -43,7 +44,7 @@ ObpMakeDirectory(OBP_DIRECTORY **Directory)
     return Status;
 }
 
-/* --- Names; the name space is locked ---------------------------------------------------------------------------- */
+/* --- Names; the name space is locked ---------------------------------------------------------- */
 
 static POBP_NAME
 ObpAllocateName(const UNICODE_STRING *Component)
@@ -83,7 +84,7 @@ ObpFindName(OBP_DIRECTORY *Directory, const UNICODE_STRING *Component, BOOLEAN I
     return NULL;
 }
 
-/* --- At the start ------------------------------------------------------------------------------------------------ */
+/* --- At the start ----------------------------------------------------------------------------- */
 
 VOID
 ObpNameBootObject(OBP_DIRECTORY *Parent, const WCHAR *Text, PVOID Object)
@@ -125,12 +126,13 @@ ObpInitializeNames(VOID)
     ObpMakeBootDirectory(ObpRoot, L"KernelObjects");
 }
 
-/* --- Paths ------------------------------------------------------------------------------------------------------- */
+/* --- Paths ------------------------------------------------------------------------------------ */
 
 NTSTATUS
 ObpCheckAttributes(const OBJECT_ATTRIBUTES *Attributes)
 {
-    if (Attributes->Length != sizeof(OBJECT_ATTRIBUTES) || (Attributes->Attributes & ~OBJ_VALID_ATTRIBUTES) != 0) {
+    if (Attributes->Length != sizeof(OBJECT_ATTRIBUTES) ||
+        (Attributes->Attributes & ~OBJ_VALID_ATTRIBUTES) != 0) {
         return STATUS_INVALID_PARAMETER;
     }
     return STATUS_SUCCESS;
@@ -197,7 +199,8 @@ ObpBeginWalk(const OBJECT_ATTRIBUTES *Attributes, OBP_WALK *Walk)
         Walk->Rest.Length -= sizeof(WCHAR);
         ObfReferenceObject(Root);
     } else {
-        Status = ObReferenceObjectByHandle(Attributes->RootDirectory, 0, ObpDirectoryType, KernelMode, &Root, NULL);
+        Status = ObReferenceObjectByHandle(Attributes->RootDirectory, 0, ObpDirectoryType, KernelMode, &Root,
+                                           NULL);
         if (!NT_SUCCESS(Status)) {
             return Status;
         }
@@ -206,7 +209,8 @@ ObpBeginWalk(const OBJECT_ATTRIBUTES *Attributes, OBP_WALK *Walk)
     return STATUS_SUCCESS;
 }
 
-/* Go down to the directory of the last component. The name space is locked; a directory that holds the next is safe. */
+/* Go down to the directory of the last component. The name space is locked; a directory that holds the next
+ * is safe. */
 static NTSTATUS
 ObpWalkLocked(OBP_WALK *Walk)
 {
@@ -288,7 +292,7 @@ ObFindObject(const OBJECT_ATTRIBUTES *Attributes, POBJECT_TYPE Type, PVOID *Obje
     return Status;
 }
 
-/* --- Naming and forgetting ------------------------------------------------------------------------------------------ */
+/* --- Naming and forgetting -------------------------------------------------------------------- */
 
 /* The name is taken: by an object that may be opened instead? */
 static NTSTATUS
@@ -391,14 +395,15 @@ ObpLastHandleClosed(PVOID Object)
     }
 }
 
-/* --- Services ---------------------------------------------------------------------------------------------------------- */
+/* --- Services --------------------------------------------------------------------------------- */
 
 /*
  * Make a directory, or with OBJ_OPENIF open one; the handle is the caller's. STATUS_OBJECT_NAME_EXISTS,
  * STATUS_OBJECT_NAME_COLLISION and what the path may bring. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
-ZwCreateDirectoryObject(PHANDLE DirectoryHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
+ZwCreateDirectoryObject(PHANDLE DirectoryHandle, ACCESS_MASK DesiredAccess,
+                        POBJECT_ATTRIBUTES ObjectAttributes)
 {
     OBP_DIRECTORY *Directory;
     NTSTATUS Status;

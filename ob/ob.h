@@ -1,14 +1,14 @@
 /*
  * Objects: headers, reference counts, types, names and handles.
  *
- * An object is one pool block: a 0x30-byte header, then the body, whose address is the object's. It lives while
- * PointerCount is above zero; each handle holds one reference. With the last handle a temporary name goes, with the last
- * reference the type's delete procedure runs and the block is freed; where IRQL is above PASSIVE_LEVEL a system
- * worker does that.
+ * An object is one pool block: a 0x30-byte header, then the body, whose address is the object's. It lives
+ * while PointerCount is above zero; each handle holds one reference. With the last handle a temporary name
+ * goes, with the last reference the type's delete procedure runs and the block is freed; where IRQL is above
+ * PASSIVE_LEVEL a system worker does that.
  *
- * Names form a tree of directories under "\". A name holds no reference: it is removed before the object goes. All
- * handles are kernel handles, of one table. Locks: the name space is guarded by one push lock (LockRankObject), handle
- * tables by leaf spin locks (LockRankHandleTable); reference counts are atomic.
+ * Names form a tree of directories under "\". A name holds no reference: it is removed before the object
+ * goes. All handles are kernel handles, of one table. Locks: the name space is guarded by one push lock
+ * (LockRankObject), handle tables by leaf spin locks (LockRankHandleTable); reference counts are atomic.
  *
  * Public routines (ObXxx, ZwXxx) are declared in wdm.h, ntddk.h and ntifs.h.
  */
@@ -18,7 +18,7 @@
 #include <ntifs.h>
 #include <ke/ke.h>
 
-/* --- Headers and types --------------------------------------------------------------------------------- */
+/* --- Headers and types ------------------------------------------------------------------------ */
 
 typedef struct _OBJECT_HEADER {
     LONG64 PointerCount;              /* 0x00 (A) references; debuggers and tests see it at the body - 0x30 */
@@ -62,12 +62,13 @@ typedef struct _OBJECT_TYPE {
     volatile LONG HandleCount;        /* (A) */
 } OBJECT_TYPE;
 
-/* First thing of ob/, from the boot context, after pools work. Ends the run if memory is too short. */
+/* First thing of ex/ and ob/, from the boot context, after pools work. Ends the run if memory is too short.
+ */
 VOID ObInitialize(VOID);
 
 /*
- * Make a type, for good, from ObInitialize on and before any object of it; not concurrently. Its address is the
- * same in every run of a seed. Ends the run if memory is too short: types are made at the start.
+ * Make a type, for good, from ObInitialize on and before any object of it; not concurrently. Its address is
+ * the same in every run of a seed. Ends the run if memory is too short: types are made at the start.
  */
 POBJECT_TYPE ObMakeType(const OBJECT_TYPE *Template);
 
@@ -81,37 +82,41 @@ VOID ObRequirePassive(VOID);
 VOID DECLSPEC_NORETURN ObFailStart(VOID);
 
 /*
- * Make an unnamed object, its body of BodySize bytes zeroed, with one reference, the caller's. IRQL <= DISPATCH_LEVEL
- * (Paged types: APC_LEVEL). STATUS_INSUFFICIENT_RESOURCES.
+ * Make an unnamed object, its body of BodySize bytes zeroed, with one reference, the caller's. IRQL <=
+ * DISPATCH_LEVEL (Paged types: APC_LEVEL). STATUS_INSUFFICIENT_RESOURCES.
  */
 NTSTATUS ObMakeObject(POBJECT_TYPE Type, SIZE_T BodySize, PVOID *Object);
 
-/* --- Names ------------------------------------------------------------------------------------------------ */
+/* --- Names ------------------------------------------------------------------------------------ */
 
 /*
- * Give an object the name in Attributes, if there is one; the caller keeps its reference. A name that is taken:
- * STATUS_OBJECT_NAME_COLLISION, or with OBJ_OPENIF STATUS_OBJECT_NAME_EXISTS and in *Existing a reference to the object
- * that has it, provided its type is the same (else STATUS_OBJECT_TYPE_MISMATCH). STATUS_OBJECT_PATH_SYNTAX_BAD,
- * STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_PATH_NOT_FOUND, STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
+ * Give an object the name in Attributes, if there is one; the caller keeps its reference. A name that is
+ * taken: STATUS_OBJECT_NAME_COLLISION, or with OBJ_OPENIF STATUS_OBJECT_NAME_EXISTS and in *Existing a
+ * reference to the object that has it, provided its type is the same (else STATUS_OBJECT_TYPE_MISMATCH).
+ * STATUS_OBJECT_PATH_SYNTAX_BAD, STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_PATH_NOT_FOUND,
+ * STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
  */
 NTSTATUS ObNameObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, PVOID *Existing);
 
-/* Find an object by path and reference it. Type NULL: any; a wrong one: STATUS_OBJECT_TYPE_MISMATCH. PASSIVE_LEVEL. */
+/* Find an object by path and reference it. Type NULL: any; a wrong one: STATUS_OBJECT_TYPE_MISMATCH.
+ * PASSIVE_LEVEL. */
 NTSTATUS ObFindObject(const OBJECT_ATTRIBUTES *Attributes, POBJECT_TYPE Type, PVOID *Object);
 
 /* Forget the object's name, permanent or not. PASSIVE_LEVEL. */
 VOID ObForgetName(PVOID Object);
 
-/* --- Handles ---------------------------------------------------------------------------------------------- */
+/* --- Handles ---------------------------------------------------------------------------------- */
 
 /*
- * Make a handle to an object, which takes a reference of its own. Attributes: OBJ_*. Generic rights are mapped, and
- * rights that the type does not have are left out. STATUS_INSUFFICIENT_RESOURCES. IRQL <= APC_LEVEL.
+ * Make a handle to an object, which takes a reference of its own. Attributes: OBJ_*. Generic rights are
+ * mapped, and rights that the type does not have are left out. STATUS_INSUFFICIENT_RESOURCES. IRQL <=
+ * APC_LEVEL.
  */
 NTSTATUS ObMakeHandle(PVOID Object, ACCESS_MASK DesiredAccess, ULONG Attributes, PHANDLE Handle);
 
-/* Name a new object, if Attributes asks for it, and make a handle to it or, with OBJ_OPENIF, to the one that has the name
- * (STATUS_OBJECT_NAME_EXISTS). The caller's reference to Object is used up in any case. PASSIVE_LEVEL. */
+/* Name a new object, if Attributes asks for it, and make a handle to it or, with OBJ_OPENIF, to the one that
+ * has the name (STATUS_OBJECT_NAME_EXISTS). The caller's reference to Object is used up in any case.
+ * PASSIVE_LEVEL. */
 NTSTATUS ObInsertNewObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, ACCESS_MASK DesiredAccess,
                            PHANDLE Handle);
 
@@ -131,7 +136,7 @@ VOID ObEnumerateHandles(VOID (*Visitor)(const OB_HANDLE_INFO *Info, PVOID Contex
 /* Wait until the objects given up so far are deleted: for balances. PASSIVE_LEVEL. */
 VOID ObFlushDeletes(VOID);
 
-/* --- Pseudo handles: by ps/, which is above --------------------------------------------------------------- */
+/* --- Pseudo handles: by ps/, which is above --------------------------------------------------- */
 
 /* The object behind NtCurrentProcess() or NtCurrentThread(), no reference taken; NULL for any other. */
 extern PVOID (*ObpPseudoHandleObject)(HANDLE Handle);

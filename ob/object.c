@@ -7,9 +7,9 @@
  *                         pool block <-- ObpDeleteObject: name, delete procedure, free <---------+
  *                                              (at once at PASSIVE_LEVEL, else by a worker)
  *
- * Counts are atomic. An object whose count is 0 is on its way out: nothing references it any more, the name space and the
- * tables give it out no longer (ObReferenceObjectSafe). Lowering a count below 0, or to 0 with open handles, is bug check
- * 0x18; a reference to such an object 0xC4 (0x3F).
+ * Counts are atomic. An object whose count is 0 is on its way out: nothing references it any more, the name
+ * space and the tables give it out no longer (ObReferenceObjectSafe). Lowering a count below 0, or to 0 with
+ * open handles, is bug check 0x18; a reference to such an object 0xC4 (0x3F).
  */
 #include "obp.h"
 #include <ntexport.h>
@@ -37,12 +37,13 @@ ObFailStart(VOID)
 VOID
 ObInitialize(VOID)
 {
+    ExpInitializeVersion();
     ObpInitializeNames();
     ObpInitializeEvents();
     ObpInitializeCallbacks();
 }
 
-/* --- Types --------------------------------------------------------------------------------------------------- */
+/* --- Types ------------------------------------------------------------------------------------ */
 
 POBJECT_TYPE
 ObMakeType(const OBJECT_TYPE *Template)
@@ -83,7 +84,7 @@ ObRequirePassive(VOID)
     }
 }
 
-/* --- Making and deleting --------------------------------------------------------------------------------------- */
+/* --- Making and deleting ---------------------------------------------------------------------- */
 
 NTSTATUS
 ObMakeObject(POBJECT_TYPE Type, SIZE_T BodySize, PVOID *Object)
@@ -168,7 +169,7 @@ ObFlushDeletes(VOID)
     }
 }
 
-/* --- References -------------------------------------------------------------------------------------------------- */
+/* --- References ------------------------------------------------------------------------------- */
 
 static LONG_PTR
 ObpReference(PVOID Object)
@@ -189,7 +190,8 @@ ObpDropReference(PVOID Object, LONG64 *Count)
 
     *Count = __atomic_sub_fetch(&Header->PointerCount, 1, __ATOMIC_ACQ_REL);
     if (*Count < 0 || (*Count == 0 && Header->HandleCount != 0)) {
-        KeBugCheckEx(REFERENCE_BY_POINTER, (ULONG_PTR)ObTypeOf(Object), (ULONG_PTR)Object, 2, (ULONG_PTR)*Count);
+        KeBugCheckEx(REFERENCE_BY_POINTER, (ULONG_PTR)ObTypeOf(Object), (ULONG_PTR)Object, 2,
+                     (ULONG_PTR)*Count);
     }
     return *Count == 0;
 }
@@ -229,8 +231,8 @@ ObReferenceObjectSafe(PVOID Object)
 NTEXPORT(ObReferenceObjectSafe);
 
 /*
- * Drop a reference; returns the count left. With the last one the object is deleted, by a worker if IRQL is above
- * PASSIVE_LEVEL. IRQL <= DISPATCH_LEVEL.
+ * Drop a reference; returns the count left. With the last one the object is deleted, by a worker if IRQL is
+ * above PASSIVE_LEVEL. IRQL <= DISPATCH_LEVEL.
  */
 LONG_PTR NTAPI
 ObfDereferenceObject(PVOID Object)
@@ -257,7 +259,8 @@ ObfDereferenceObjectWithTag(PVOID Object, ULONG Tag)
 }
 NTEXPORT(ObfDereferenceObjectWithTag);
 
-/* Drop a reference and leave the deleting to a worker in any case: the caller holds locks. IRQL <= DISPATCH_LEVEL. */
+/* Drop a reference and leave the deleting to a worker in any case: the caller holds locks. IRQL <=
+ * DISPATCH_LEVEL. */
 VOID NTAPI
 ObDereferenceObjectDeferDelete(PVOID Object)
 {
@@ -278,8 +281,8 @@ ObDereferenceObjectDeferDeleteWithTag(PVOID Object, ULONG Tag)
 NTEXPORT(ObDereferenceObjectDeferDeleteWithTag);
 
 /*
- * Add a reference to an object of ObjectType (NULL: of any, in kernel mode only). STATUS_OBJECT_TYPE_MISMATCH.
- * IRQL <= DISPATCH_LEVEL.
+ * Add a reference to an object of ObjectType (NULL: of any, in kernel mode only).
+ * STATUS_OBJECT_TYPE_MISMATCH. IRQL <= DISPATCH_LEVEL.
  */
 NTSTATUS NTAPI
 ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,

@@ -5,7 +5,7 @@
 #include "ob.h"
 #include "table.h"
 
-/* --- Names (name.c) ---------------------------------------------------------------------------------------- */
+/* --- Names (name.c) --------------------------------------------------------------------------- */
 
 /* Directories: an object whose body is a list of names. */
 typedef struct _OBP_DIRECTORY {
@@ -31,7 +31,7 @@ extern OBP_DIRECTORY *ObpRoot;
 /* Length, root and flags of object attributes as far as they do not depend on the name. */
 NTSTATUS ObpCheckAttributes(const OBJECT_ATTRIBUTES *Attributes);
 
-/* --- Objects, handles, events, callbacks --------------------------------------------------------------------- */
+/* --- Objects, handles, events, callbacks ------------------------------------------------------ */
 
 /* The last handle of an object was closed. PASSIVE_LEVEL. */
 VOID ObpLastHandleClosed(PVOID Object);

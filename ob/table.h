@@ -1,8 +1,9 @@
 /*
  * Tables that give objects small numbers: handles (ob/handle.c), and process and thread ids (ps/).
  *
- * An index is never 0. Entries lie in leaves of pool that are added as needed and stay; free entries form a queue, so that
- * a number is reused as late as possible. A spin lock, a leaf, guards a table; only insertion can fail.
+ * An index is never 0. Entries lie in leaves of pool that are added as needed and stay; free entries form a
+ * queue, so that a number is reused as late as possible. A spin lock, a leaf, guards a table; only insertion
+ * can fail.
  */
 #ifndef OB_TABLE_H
 #define OB_TABLE_H
@@ -37,7 +38,8 @@ typedef struct _OB_TABLE {
 NTSTATUS ObTableInsert(POB_TABLE Table, const OB_ENTRY *Entry, PULONG Index);
 
 /*
- * The entry of an index; FALSE if it is free. Reference: also reference the object, FALSE if it is on its way out.
+ * The entry of an index; FALSE if it is free. Reference: also reference the object, FALSE if it is on its way
+ * out.
  * <= DISPATCH_LEVEL.
  */
 BOOLEAN ObTableLookup(POB_TABLE Table, ULONG64 Index, POB_ENTRY Entry, BOOLEAN Reference);

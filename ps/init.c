@@ -1,6 +1,6 @@
 /*
- * The start of ps/, and the threads that serve the system: the reaper, which gives back the stacks of threads that have ended;
- * workers for each work queue; and the one that makes more of them.
+ * The start of ps/, and the threads that serve the system: the reaper, which gives back the stacks of threads
+ * that have ended; workers for each work queue; and the one that makes more of them.
  */
 #include "psp.h"
 #include <ex/ex.h>
@@ -26,7 +26,8 @@ PspReaper(PVOID StartContext)
 static NTSTATUS
 PspMakeWorker(EX_WORKER_QUEUE Queue, ULONG Flags)
 {
-    return PsCreateCoreThread(ExpWorkerThread, (PVOID)(ULONG_PTR)((ULONG)Queue | Flags), ExpWorkerPriority(Queue), NULL);
+    return PsCreateCoreThread(ExpWorkerThread, (PVOID)(ULONG_PTR)((ULONG)Queue | Flags),
+                              ExpWorkerPriority(Queue), NULL);
 }
 
 /* Make workers as queues ask for them. Without memory the queue waits for those it has. */
@@ -49,8 +50,8 @@ PspWorkerMaker(PVOID StartContext)
 VOID
 PsInitialize(VOID)
 {
-    static const EX_WORKER_QUEUE Workers[] = {ExWorkerDelayed, ExWorkerDelayed, ExWorkerCritical, ExWorkerCritical,
-                                              ExWorkerHyperCritical};
+    static const EX_WORKER_QUEUE Workers[] = {ExWorkerDelayed, ExWorkerDelayed, ExWorkerCritical,
+                                              ExWorkerCritical, ExWorkerHyperCritical};
     BOOLEAN Made;
 
     PspInitializeProcesses();

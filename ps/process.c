@@ -1,6 +1,6 @@
 /*
- * Processes: the System process, to which every thread belongs, and the Idle process, which stands for idle threads. Both
- * exist for good.
+ * Processes: the System process, to which every thread belongs, and the Idle process, which stands for idle
+ * threads. Both exist for good.
  *
  * Process and thread ids come from one table; System is the first entry, id 4, Idle has none and id 0.
  */
@@ -37,8 +37,9 @@ static const OBJECT_TYPE PspProcessTemplate = {
     .Tag = PSP_PROCESS_TAG,
     .ValidAccess = PROCESS_ALL_ACCESS,
     .Mapping = {STANDARD_RIGHTS_READ | PROCESS_VM_READ | PROCESS_QUERY_INFORMATION,
-                STANDARD_RIGHTS_WRITE | PROCESS_CREATE_PROCESS | PROCESS_CREATE_THREAD | PROCESS_VM_OPERATION |
-                    PROCESS_VM_WRITE | PROCESS_DUP_HANDLE | PROCESS_SET_QUOTA | PROCESS_SET_INFORMATION,
+                STANDARD_RIGHTS_WRITE | PROCESS_CREATE_PROCESS | PROCESS_CREATE_THREAD |
+                    PROCESS_VM_OPERATION | PROCESS_VM_WRITE | PROCESS_DUP_HANDLE | PROCESS_SET_QUOTA |
+                    PROCESS_SET_INFORMATION,
                 STANDARD_RIGHTS_EXECUTE | SYNCHRONIZE | PROCESS_TERMINATE | PROCESS_QUERY_LIMITED_INFORMATION,
                 PROCESS_ALL_ACCESS},
     .WaitOffset = 0,

@@ -1,6 +1,7 @@
 /*
- * Threads and processes as the rest of the core sees them; public routines (PsXxx) are declared in wdm.h, ntddk.h and
- * ntifs.h. A thread object is a PS_THREAD, which begins with its ETHREAD and KTHREAD; likewise a process.
+ * Threads and processes as the rest of the core sees them; public routines (PsXxx) are declared in wdm.h,
+ * ntddk.h and ntifs.h. A thread object is a PS_THREAD, which begins with its ETHREAD and KTHREAD; likewise a
+ * process.
  */
 #ifndef PS_PS_H
 #define PS_PS_H
@@ -8,16 +9,18 @@
 #include <ke/ke.h>
 #include <ob/ob.h>
 
-/* From the boot context, after ObInitialize: the System process, its workers and the reaper. No return if memory is
- * too short for that. */
+/* From the boot context, after ObInitialize: the System process, its workers and the reaper. No return if
+ * memory is too short for that. */
 VOID PsInitialize(VOID);
 
 /*
- * Make a system thread that runs a routine of the core: no handle, and not counted as an image's. Thread (optional)
- * receives it with a reference for the caller, who gives that back by ObDereferenceObject; the thread is a
- * dispatcher object, signaled when it has ended. <= DISPATCH_LEVEL. STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_MEMORY.
+ * Make a system thread that runs a routine of the core: no handle, and not counted as an image's. Thread
+ * (optional) receives it with a reference for the caller, who gives that back by ObDereferenceObject; the
+ * thread is a dispatcher object, signaled when it has ended. <= DISPATCH_LEVEL.
+ * STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_MEMORY.
  */
-NTSTATUS PsCreateCoreThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY Priority, PKTHREAD *Thread);
+NTSTATUS PsCreateCoreThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY Priority,
+                            PKTHREAD *Thread);
 
 typedef struct _PS_THREAD_INFO {
     PETHREAD Thread;               /* referenced during the visit */
@@ -34,8 +37,8 @@ VOID PsEnumerateThreads(VOID (*Visitor)(const PS_THREAD_INFO *Info, PVOID Contex
 /* Threads made by images that have not ended. */
 ULONG PsCountImageThreads(VOID);
 
-/* Wait until every thread that has ended so far has given back its stack, and what was dereferenced is deleted.
- * PASSIVE_LEVEL; not for the reaper itself. */
+/* Wait until every thread that has ended so far has given back its stack, and what was dereferenced is
+ * deleted. PASSIVE_LEVEL; not for the reaper itself. */
 VOID PsFlushEndedThreads(VOID);
 
 /* What a process is charged for, in bytes. Type: PsNonPagedPool or PsPagedPool. */

@@ -59,7 +59,8 @@ extern OB_TABLE PspCidTable;
 
 extern PEPROCESS PspIdleProcess;
 
-/* Make a process without threads, whose address space is that of the system; one reference. <= DISPATCH_LEVEL. */
+/* Make a process without threads, whose address space is that of the system; one reference. <=
+ * DISPATCH_LEVEL. */
 NTSTATUS PspMakeProcess(BOOLEAN QuotaExempt, PEPROCESS *Process);
 
 VOID PspInitializeProcesses(VOID);
@@ -67,8 +68,8 @@ VOID PspInitializeThreads(VOID);
 VOID PspInitializeQuota(VOID);
 
 /*
- * Make a thread that does not run yet: it has a stack, an id and two references, its own and the caller's, who
- * gives it either to PspStartThread, which cannot fail, or to PspDiscardThread. <= DISPATCH_LEVEL.
+ * Make a thread that does not run yet: it has a stack, an id and two references, its own and the caller's,
+ * who gives it either to PspStartThread, which cannot fail, or to PspDiscardThread. <= DISPATCH_LEVEL.
  */
 NTSTATUS PspPrepareThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *Thread);
 VOID PspStartThread(PPS_THREAD Thread, KPRIORITY Priority);

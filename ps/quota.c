@@ -1,9 +1,9 @@
 /*
- * Quota: how many bytes of pool, of each kind, a process has been charged for. Exact to the byte; the System and Idle
- * processes are exempt: charging them succeeds, returning does nothing, and their usage is zero.
+ * Quota: how many bytes of pool, of each kind, a process has been charged for. Exact to the byte; the System
+ * and Idle processes are exempt: charging them succeeds, returning does nothing, and their usage is zero.
  *
- * Counts are atomic; a charge is refused, STATUS_QUOTA_EXCEEDED, when it would pass the limit, of which there is none at
- * first. Returning more than is charged is bug check 0x21. Document: "PsChargePoolQuota".
+ * Counts are atomic; a charge is refused, STATUS_QUOTA_EXCEEDED, when it would pass the limit, of which there
+ * is none at first. Returning more than is charged is bug check 0x21. Document: "PsChargePoolQuota".
  */
 #include "psp.h"
 #include <ntexport.h>
@@ -25,10 +25,11 @@ PspCharge(PEPROCESS Process, PS_QUOTA_TYPE Type, SIZE_T Amount)
         if (New < Old || New > __atomic_load_n(&Quota->Limit, __ATOMIC_RELAXED)) {
             return STATUS_QUOTA_EXCEEDED;
         }
-    } while (!__atomic_compare_exchange_n(&Quota->Usage, &Old, New, FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange_n(&Quota->Usage, &Old, New, FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     Peak = __atomic_load_n(&Quota->Peak, __ATOMIC_RELAXED);
-    while (Peak < New &&
-           !__atomic_compare_exchange_n(&Quota->Peak, &Peak, New, FALSE, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    while (Peak < New && !__atomic_compare_exchange_n(&Quota->Peak, &Peak, New, FALSE, __ATOMIC_RELAXED,
+                                                      __ATOMIC_RELAXED)) {
     }
     return STATUS_SUCCESS;
 }
@@ -76,7 +77,8 @@ PsChargeProcessPoolQuota(PEPROCESS Process, POOL_TYPE PoolType, ULONG_PTR Amount
 }
 NTEXPORT(PsChargeProcessPoolQuota);
 
-/* Give back Amount bytes charged before; bug check 0x21 if that is more than is charged. IRQL <= DISPATCH_LEVEL. */
+/* Give back Amount bytes charged before; bug check 0x21 if that is more than is charged. IRQL <=
+ * DISPATCH_LEVEL. */
 VOID NTAPI
 PsReturnPoolQuota(PEPROCESS Process, POOL_TYPE PoolType, ULONG_PTR Amount)
 {
@@ -112,7 +114,7 @@ PsSetQuotaLimit(PEPROCESS Process, PS_QUOTA_TYPE Type, SIZE_T Limit)
     __atomic_store_n(&Process->Quota[Type].Limit, Limit, __ATOMIC_RELAXED);
 }
 
-/* --- For the pools ---------------------------------------------------------------------------------------------- */
+/* --- For the pools ---------------------------------------------------------------------------- */
 
 /* Charge the current process and reference it; NULL if it is exempt, or with the status why not. */
 static PVOID

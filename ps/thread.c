@@ -1,14 +1,16 @@
 /*
  * System threads.
  *
- * A thread object holds a PS_THREAD. It has a reference of its own from when it is made until the reaper has given back its
- * stack; handles and pointers add others, and with the last one its id and its place in the list go.
+ * A thread object holds a PS_THREAD. It has a reference of its own from when it is made until the reaper has
+ * given back its stack; handles and pointers add others, and with the last one its id and its place in the
+ * list go.
  *
- *     PspPrepareThread --> PspStartThread --> runs --> KiExitThread --> reaper: stack freed, own reference dropped
+ *     PspPrepareThread --> PspStartThread --> runs --> KiExitThread --> reaper: stack freed, own reference
+ * dropped
  *                   \--> PspDiscardThread
  *
- * Everything that can fail happens before the thread is started. A thread that an image makes remembers the stack of
- * the call. Documents: "PsCreateSystemThread", "PsTerminateSystemThread".
+ * Everything that can fail happens before the thread is started. A thread that an image makes remembers the
+ * stack of the call. Documents: "PsCreateSystemThread", "PsTerminateSystemThread".
  */
 #include "psp.h"
 #include <ntexport.h>
@@ -24,7 +26,7 @@ NTEXPORT_DATA(PsThreadType);
 
 LIST_ENTRY PspThreads = {&PspThreads, &PspThreads};
 
-/* --- The object --------------------------------------------------------------------------------------------------- */
+/* --- The object ------------------------------------------------------------------------------- */
 
 static VOID
 PspDeleteThread(PVOID Object)
@@ -71,7 +73,7 @@ PspInitializeThreads(VOID)
     ObpPseudoHandleObject = PspPseudoHandleObject;
 }
 
-/* --- Making ----------------------------------------------------------------------------------------------------------- */
+/* --- Making ----------------------------------------------------------------------------------- */
 
 /* Into the list and the id table; the object is then deleted like any other. */
 static NTSTATUS
@@ -128,8 +130,8 @@ VOID
 PspStartThread(PPS_THREAD Thread, KPRIORITY Priority)
 {
     Thread->Started = TRUE;
-    NT_VERIFY(NT_SUCCESS(KiCreateThread(Thread->StartRoutine, Thread->StartContext, Priority, &Thread->Ethread.Tcb,
-                                        Thread->StackLimit, Thread->StackBase)));
+    NT_VERIFY(NT_SUCCESS(KiCreateThread(Thread->StartRoutine, Thread->StartContext, Priority,
+                                        &Thread->Ethread.Tcb, Thread->StackLimit, Thread->StackBase)));
 }
 
 VOID
@@ -174,7 +176,8 @@ PspCheckProcessHandle(HANDLE ProcessHandle)
     if (ProcessHandle == NULL) {
         return STATUS_SUCCESS;
     }
-    Status = ObReferenceObjectByHandle(ProcessHandle, PROCESS_CREATE_THREAD, PsProcessType, KernelMode, &Process, NULL);
+    Status = ObReferenceObjectByHandle(ProcessHandle, PROCESS_CREATE_THREAD, PsProcessType, KernelMode,
+                                       &Process, NULL);
     if (NT_SUCCESS(Status)) {
         ObDereferenceObject(Process);
     }
@@ -182,22 +185,25 @@ PspCheckProcessHandle(HANDLE ProcessHandle)
 }
 
 /*
- * Start a thread of the System process in StartRoutine(StartContext), priority 8, PASSIVE_LEVEL. It ends when that
- * returns or calls PsTerminateSystemThread. ThreadHandle is the caller's to close; ClientId (optional) receives
- * its ids. PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: no routine, or bad attributes; STATUS_INVALID_HANDLE,
- * STATUS_OBJECT_TYPE_MISMATCH: ProcessHandle; STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_MEMORY.
+ * Start a thread of the System process in StartRoutine(StartContext), priority 8, PASSIVE_LEVEL. It ends when
+ * that returns or calls PsTerminateSystemThread. ThreadHandle is the caller's to close; ClientId (optional)
+ * receives its ids. PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: no routine, or bad attributes;
+ * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH: ProcessHandle; STATUS_INSUFFICIENT_RESOURCES,
+ * STATUS_NO_MEMORY.
  */
 NTSTATUS NTAPI
 PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-                     HANDLE ProcessHandle, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine, PVOID StartContext)
+                     HANDLE ProcessHandle, PCLIENT_ID ClientId, PKSTART_ROUTINE StartRoutine,
+                     PVOID StartContext)
 {
     ULONG Attributes = ObjectAttributes == NULL ? 0 : ObjectAttributes->Attributes;
     PPS_THREAD Thread;
     NTSTATUS Status;
 
     ObRequirePassive();
-    if (StartRoutine == NULL || (ObjectAttributes != NULL && (ObjectAttributes->Length != sizeof(OBJECT_ATTRIBUTES) ||
-                                                              (Attributes & ~OBJ_VALID_ATTRIBUTES) != 0))) {
+    if (StartRoutine == NULL ||
+        (ObjectAttributes != NULL && (ObjectAttributes->Length != sizeof(OBJECT_ATTRIBUTES) ||
+                                      (Attributes & ~OBJ_VALID_ATTRIBUTES) != 0))) {
         return STATUS_INVALID_PARAMETER;
     }
 
@@ -240,7 +246,7 @@ PsTerminateSystemThread(NTSTATUS ExitStatus)
 }
 NTEXPORT(PsTerminateSystemThread);
 
-/* --- Asking ------------------------------------------------------------------------------------------------------------- */
+/* --- Asking ----------------------------------------------------------------------------------- */
 
 /* Ids of the current thread, of a thread, of its process. Any IRQL. */
 HANDLE NTAPI
@@ -295,7 +301,8 @@ NTEXPORT(PsLookupThreadByThreadId);
 BOOLEAN NTAPI
 PsIsSystemThread(PETHREAD Thread)
 {
-    return CONTAINING_RECORD(Thread->Tcb.Process, EPROCESS, Pcb) == PsInitialSystemProcess || Thread->Tcb.Idle;
+    return CONTAINING_RECORD(Thread->Tcb.Process, EPROCESS, Pcb) == PsInitialSystemProcess ||
+           Thread->Tcb.Idle;
 }
 NTEXPORT(PsIsSystemThread);
 
@@ -321,7 +328,7 @@ PsGetThreadExitStatus(PETHREAD Thread)
 }
 NTEXPORT(PsGetThreadExitStatus);
 
-/* --- For reports ------------------------------------------------------------------------------------------------------------ */
+/* --- For reports ------------------------------------------------------------------------------ */
 
 /* The first thread after Previous (NULL: of all), referenced; NULL at the end. Previous is dereferenced. */
 static PPS_THREAD

@@ -18,6 +18,7 @@
 #define HALT_GROWTH_FRAMES 0x40000ull   /* room for memory added while running: 1 GB */
 
 ULONG_PTR HalDirectMapBase;
+int HaltMemoryFile;
 
 static HAL_LOADER_BLOCK HaltLoaderBlock;
 static PKPCR HaltPcrs[HAL_MAXIMUM_PROCESSORS];
@@ -105,6 +106,7 @@ HaltStart(const HALT_CONFIG *Config)
     PFN_NUMBER End = HALT_HIGH_START + Config->MemoryBytes / PAGE_SIZE;
     int Fd = memfd_create("ram", MFD_CLOEXEC);
 
+    HaltMemoryFile = Fd;
     HaltFrameLimit = End + HALT_GROWTH_FRAMES;
     if (Fd < 0 || ftruncate(Fd, (off_t)(HaltFrameLimit * PAGE_SIZE)) != 0) {
         HaltDie("memfd");

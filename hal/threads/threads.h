@@ -19,6 +19,9 @@ typedef struct _HALT_CONFIG {
 /* Make the machine; the calling thread becomes processor 0. Once per process. */
 PHAL_LOADER_BLOCK HaltStart(const HALT_CONFIG *Config);
 
+/* RAM: frame n is at offset n * PAGE_SIZE of this file. For who maps frames elsewhere. */
+extern int HaltMemoryFile;
+
 /* Run Routine(processor number, Context) on every processor at once and wait for all. From processor 0. */
 VOID HaltRunEverywhere(VOID (*Routine)(ULONG, PVOID), PVOID Context);
 

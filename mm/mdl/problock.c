@@ -203,10 +203,11 @@ MipHighestFrame(VOID)
 
 /* Device pages are no memory that could be locked. */
 static VOID
-MipRefuseIoPages(PMI_BUFFER_LOCK Buffer)
+MipRefuseIoPages(PMI_BUFFER_LOCK Buffer, PMI_TRACKED Tracked)
 {
     if (MiVerifyMdls && Buffer->IoFrame != MI_NO_FRAME) {
         MipUndoBuffer(Buffer);
+        MiFreeTracked(Tracked);
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x6F, (ULONG_PTR)Buffer->Mdl, Buffer->IoFrame,
                      MipHighestFrame());
     }
@@ -248,7 +249,7 @@ MipLockBuffer(PMDL Mdl, const FILE_SEGMENT_ELEMENT *Pages, KPROCESSOR_MODE Mode,
     }
     Status = MipLockBufferPages(&Buffer);
     if (NT_SUCCESS(Status)) {
-        MipRefuseIoPages(&Buffer);
+        MipRefuseIoPages(&Buffer, Tracked);
         MipCommitBuffer(&Buffer, Tracked);
         return STATUS_SUCCESS;
     }

@@ -23,6 +23,7 @@
 #define MIP_FROM_STANDBY 0x4u
 
 #define MIP_HINT_EXTENTS 4u     /* how far from the last find a small run is looked for */
+#define MIP_FREE_BATCH 32u      /* frames given to the lists at a time */
 #define MIP_ROUNDS 3u           /* full searches, if each was spoiled by another processor */
 
 typedef struct _MI_RUN_REQUEST {
@@ -531,6 +532,25 @@ MipFreeWholeExtent(PMI_RANGE Range, SIZE_T Index)
     return TRUE;
 }
 
+/* Free [Frame, End), of one range, page by page; straight to the lists, so that the run stays together. */
+static VOID
+MipFreeRunFrames(PMI_RANGE Range, PFN_NUMBER Frame, PFN_NUMBER End)
+{
+    PFN_NUMBER Frames[MIP_FREE_BATCH];
+    SIZE_T Count = 0;
+
+    for (; Frame < End; Frame++) {
+        if (MipDisownFrame(Frame)) {
+            Frames[Count++] = Frame;
+        }
+        if (Count == MIP_FREE_BATCH || (Frame + 1 == End && Count != 0)) {
+            MipPushFrames(Range->Node, Frames, Count, MiLocationFree);
+            MipReturnTokens(Count);
+            Count = 0;
+        }
+    }
+}
+
 VOID
 MiFreeContiguousFrames(PFN_NUMBER FirstFrame, SIZE_T PageCount)
 {
@@ -539,18 +559,18 @@ MiFreeContiguousFrames(PFN_NUMBER FirstFrame, SIZE_T PageCount)
     PMI_RANGE Range = MipFindRange(FirstFrame);
     KIRQL OldIrql;
 
-    NT_ASSERT(Range != NULL);
+    NT_ASSERT(Range != NULL && End <= Range->End);
     OldIrql = KiRaiseIrqlToDispatch();
     while (Frame < End) {
         SIZE_T Index = MipExtentIndex(Range, Frame);
+        PFN_NUMBER Part = MipExtentFirst(Range, Index) + MipExtentPages(Range, Index);
 
-        if (Frame % MI_EXTENT_PAGES == 0 && End - Frame >= MI_EXTENT_PAGES &&
-            MipExtentState(Range, Index) == MiExtentWhole && MipFreeWholeExtent(Range, Index)) {
-            Frame += MI_EXTENT_PAGES;
-            continue;
+        Part = Part < End ? Part : End;
+        if (Part - Frame != MI_EXTENT_PAGES || MipExtentState(Range, Index) != MiExtentWhole ||
+            !MipFreeWholeExtent(Range, Index)) {
+            MipFreeRunFrames(Range, Frame, Part);
         }
-        MiFreeFrame(Frame);
-        Frame++;
+        Frame = Part;
     }
     KiLowerIrql(OldIrql);
 }

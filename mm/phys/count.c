@@ -19,6 +19,17 @@ MipSumLists(const MI_PAGE_LIST *Lists, ULONG Count)
     return Pages;
 }
 
+static SIZE_T
+MipStackCount(const MI_CACHE_STACK *Stack)
+{
+    ULONG Count;
+
+    while ((Count = __atomic_load_n(&Stack->Count, __ATOMIC_RELAXED)) == MI_STACK_BUSY) {
+        HalPause();
+    }
+    return Count;
+}
+
 /* What all processors hold in their caches. */
 static VOID
 MipSumCaches(PSIZE_T Free, PSIZE_T Zeroed)
@@ -30,8 +41,8 @@ MipSumCaches(PSIZE_T Free, PSIZE_T Zeroed)
     for (ULONG Number = 0; Number < Processors; Number++) {
         PMI_PAGE_CACHE Cache = HalProcessorPcr(Number)->Slots.PageCache;
 
-        *Free += __atomic_load_n(&Cache->Free.Count, __ATOMIC_RELAXED);
-        *Zeroed += __atomic_load_n(&Cache->Zeroed.Count, __ATOMIC_RELAXED);
+        *Free += MipStackCount(&Cache->Free);
+        *Zeroed += MipStackCount(&Cache->Zeroed);
     }
 }
 

@@ -135,17 +135,18 @@ MipCache(VOID)
     return (PMI_PAGE_CACHE)PcrRead64(Slots.PageCache);
 }
 
-/* Move the oldest Count frames of a stack to the lists. Cache lock held. */
+/* Move the oldest frames of a locked stack of Held to the lists; unlocks it. */
 static VOID
-MipDrainStack(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, SIZE_T Count, MI_LOCATION Location)
+MipDrainStack(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held, ULONG Count)
 {
-    if (Count == 0) {
-        return;
+    MI_LOCATION Location = Stack == &Cache->Free ? MiLocationFree : MiLocationZeroed;
+
+    if (Count != 0) {
+        MipPushFrames(MiNodes[Cache->Node], Stack->Frames, Count, Location);
+        RtlMoveMemory(&Stack->Frames[0], &Stack->Frames[Count],
+                      (Held - Count) * sizeof(Stack->Frames[0]));
     }
-    MipPushFrames(MiNodes[Cache->Node], Stack->Frames, Count, Location);
-    Stack->Count -= (ULONG)Count;
-    RtlMoveMemory(&Stack->Frames[0], &Stack->Frames[Count],
-                  Stack->Count * sizeof(Stack->Frames[0]));
+    MipUnlockStack(Stack, Held - Count);
     MipReturnTokens(Count);
 }
 
@@ -154,56 +155,60 @@ MiDrainPageCaches(VOID)
 {
     ULONG Processors = HalProcessorCount();
     KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    ULONG Held;
 
     for (ULONG Number = 0; Number < Processors; Number++) {
         PMI_PAGE_CACHE Cache = HalProcessorPcr(Number)->Slots.PageCache;
 
-        KiAcquireRankedLock(&Cache->Lock, LockRankPageCache);
-        MipDrainStack(Cache, &Cache->Free, Cache->Free.Count, MiLocationFree);
-        MipDrainStack(Cache, &Cache->Zeroed, Cache->Zeroed.Count, MiLocationZeroed);
-        KiReleaseRankedLock(&Cache->Lock);
+        Held = MipLockStack(&Cache->Free);
+        MipDrainStack(Cache, &Cache->Free, Held, Held);
+        Held = MipLockStack(&Cache->Zeroed);
+        MipDrainStack(Cache, &Cache->Zeroed, Held, Held);
     }
     KiLowerIrql(OldIrql);
 }
 
 /*
- * Bring a batch into one stack of this processor's cache; FALSE if the node has none of the kind.
- * Frames come straight from the lists in their cached state.
+ * Bring a batch into a locked stack of Held frames, which has room for it. The free stack takes zeroed
+ * frames where there are no others. They come from the lists in their cached state. Returns how many
+ * there are then.
  */
-static BOOLEAN
-MipRefillStack(PMI_PAGE_CACHE Cache, BOOLEAN Zeroed, ULONG Flags)
+static ULONG
+MipRefillStack(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held)
 {
-    PMI_CACHE_STACK Stack = Zeroed ? &Cache->Zeroed : &Cache->Free;
     PMI_NODE Node = MiNodes[Cache->Node];
-    SIZE_T Room = Cache->Capacity - Stack->Count;
-    SIZE_T Tokens;
+    PFN_NUMBER *Frames = &Stack->Frames[Held];
+    SIZE_T Tokens = MipTakeTokens(Cache->Batch, 0, FALSE);
     SIZE_T Taken;
 
-    Tokens = MipTakeTokens(Cache->Batch < Room ? Cache->Batch : Room, Flags & ~MI_GET_RESERVE, FALSE);
     if (Tokens == 0) {
-        return FALSE;
+        return Held;
     }
-    if (Zeroed) {
-        Taken = MipTakeZeroed(Node, Tokens, MI_STATE_CACHED_ZEROED, &Stack->Frames[Stack->Count]);
+    if (Stack == &Cache->Zeroed) {
+        Taken = MipTakeZeroed(Node, Tokens, MI_STATE_CACHED_ZEROED, Frames);
     } else {
-        Taken = MipTakeFree(Node, Tokens, MI_STATE_CACHED_FREE, &Stack->Frames[Stack->Count]);
+        Taken = MipTakeFree(Node, Tokens, MI_STATE_CACHED_FREE, Frames);
+        if (Taken == 0) {
+            Taken = MipTakeZeroed(Node, Tokens, MI_STATE_CACHED_FREE, Frames);
+        }
     }
-    Stack->Count += (ULONG)Taken;
     if (Taken < Tokens) {
         MipReturnTokens(Tokens - Taken);
     }
-    return Taken != 0;
+    return Held + (ULONG)Taken;
 }
 
-/* Take a number off a stack, give its record to an owner. Cache lock held, stack not empty. */
+/* Take the newest frame of a locked stack of Held, not 0, and unlock it; the record gets an owner. */
 static inline PFN_NUMBER
-MipPopCached(PMI_CACHE_STACK Stack, ULONG64 Cached, MI_PAGE_USE Use)
+MipPopCached(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held, MI_PAGE_USE Use)
 {
-    PFN_NUMBER Frame = Stack->Frames[--Stack->Count];
+    PFN_NUMBER Frame = Stack->Frames[Held - 1];
     PMMPFN Pfn = MiPfn(Frame);
 
-    MipResetWhere(Pfn, Use);
-    MipAdvanceState(Pfn, Cached, MI_STATE_OWNED);
+    MipSetWhere(Pfn, Cache->Where | ((ULONG64)Use << MI_WHERE_USE_SHIFT));
+    MipAdvanceState(Pfn, Stack == &Cache->Zeroed ? MI_STATE_CACHED_ZEROED : MI_STATE_CACHED_FREE,
+                    MI_STATE_OWNED);
+    MipUnlockStack(Stack, Held - 1);
     return Frame;
 }
 
@@ -257,60 +262,92 @@ MipGetListedFrame(PMI_NODE Node, ULONG Flags, MI_PAGE_USE Use, PBOOLEAN Zeroed)
     }
 }
 
-/* The cache of this processor is of that node: refill it, and pop. */
+/* Pop from one stack of this processor's cache, refilling it if it is empty. */
+static PFN_NUMBER
+MipGetStackFrame(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, BOOLEAN Refill, MI_PAGE_USE Use)
+{
+    ULONG Held = MipLockStack(Stack);
+
+    if (Held == 0 && Refill) {
+        Held = MipRefillStack(Cache, Stack, Held);
+    }
+    if (Held == 0) {
+        MipUnlockStack(Stack, 0);
+        return MI_NO_FRAME;
+    }
+    return MipPopCached(Cache, Stack, Held, Use);
+}
+
+/* One frame from the cache of this processor: of the wanted kind if its node has any, else of the other. */
 static PFN_NUMBER
 MipGetRefilledFrame(PMI_PAGE_CACHE Cache, ULONG Flags, MI_PAGE_USE Use, PBOOLEAN Zeroed)
 {
-    BOOLEAN WantZeroed = (Flags & MI_GET_ZEROED) != 0;
     PFN_NUMBER Frame = MI_NO_FRAME;
 
-    KiAcquireRankedLock(&Cache->Lock, LockRankPageCache);
-    *Zeroed = WantZeroed;
-    if (WantZeroed && (Cache->Zeroed.Count != 0 || MipRefillStack(Cache, TRUE, Flags))) {
-        Frame = MipPopCached(&Cache->Zeroed, MI_STATE_CACHED_ZEROED, Use);
-    } else if (Cache->Free.Count != 0 || MipRefillStack(Cache, FALSE, Flags)) {
-        *Zeroed = FALSE;
-        Frame = MipPopCached(&Cache->Free, MI_STATE_CACHED_FREE, Use);
-    } else if (Cache->Zeroed.Count != 0 || MipRefillStack(Cache, TRUE, Flags)) {
-        *Zeroed = TRUE;
-        Frame = MipPopCached(&Cache->Zeroed, MI_STATE_CACHED_ZEROED, Use);
+    *Zeroed = TRUE;
+    if ((Flags & MI_GET_ZEROED) != 0) {
+        Frame = MipGetStackFrame(Cache, &Cache->Zeroed, TRUE, Use);
     }
-    KiReleaseRankedLock(&Cache->Lock);
+    if (Frame == MI_NO_FRAME) {
+        *Zeroed = FALSE;
+        Frame = MipGetStackFrame(Cache, &Cache->Free, TRUE, Use);
+    }
+    if (Frame == MI_NO_FRAME) {
+        *Zeroed = TRUE;
+        Frame = MipGetStackFrame(Cache, &Cache->Zeroed, FALSE, Use);
+    }
     return Frame;
 }
 
-static PFN_NUMBER
-MipGetFrameSlow(ULONG Flags, ULONG Node, MI_PAGE_USE Use)
+/*
+ * What the cache of this processor did not have at once, and everything while failures are injected.
+ * DISPATCH_LEVEL; lowers to OldIrql.
+ */
+static DECLSPEC_NOINLINE PFN_NUMBER
+MipGetFrameSlow(ULONG Flags, ULONG Node, MI_PAGE_USE Use, KIRQL OldIrql)
 {
     PMI_PAGE_CACHE Cache = MipCache();
-    PFN_NUMBER Frame;
+    PFN_NUMBER Frame = MI_NO_FRAME;
     PMI_NODE Candidate;
-    BOOLEAN Zeroed;
+    BOOLEAN Zeroed = FALSE;
 
-    for (ULONG Attempt = 0; Attempt < 2; Attempt++) {
-        for (ULONG Index = 0; (Candidate = MipNodeInOrder(Node, Index)) != NULL; Index++) {
-            Frame = MI_NO_FRAME;
+    if (MiInjectFailure()) {
+        KiLowerIrql(OldIrql);
+        return MI_NO_FRAME;
+    }
+    for (ULONG Attempt = 0; Attempt < 2 && Frame == MI_NO_FRAME; Attempt++) {
+        if (Attempt != 0) {
+            MiDrainPageCaches();
+        }
+        for (ULONG Index = 0; Frame == MI_NO_FRAME; Index++) {
+            Candidate = MipNodeInOrder(Node, Index);
+            if (Candidate == NULL) {
+                break;
+            }
             if (Candidate->Number == Cache->Node) {
                 Frame = MipGetRefilledFrame(Cache, Flags, Use, &Zeroed);
             }
             if (Frame == MI_NO_FRAME) {
                 Frame = MipGetListedFrame(Candidate, Flags, Use, &Zeroed);
             }
-            if (Frame != MI_NO_FRAME) {
-                MipPrepareContents(Frame, Zeroed, Flags);
-                return Frame;
-            }
         }
-        MiDrainPageCaches();
     }
-    return MI_NO_FRAME;
+    if (Frame != MI_NO_FRAME) {
+        MipPrepareContents(Frame, Zeroed, Flags);
+    }
+    KiLowerIrql(OldIrql);
+    return Frame;
 }
 
-/* May a frame of the cache answer a request for this node first of all? */
-static inline BOOLEAN
-MipCacheServes(const MI_PAGE_CACHE *Cache, ULONG Node)
+/* These two are asked often, and never above DISPATCH_LEVEL: no need to look before setting it. */
+static inline KIRQL
+MipEnterDispatch(VOID)
 {
-    return Node == MM_ANY_NODE_OK || (Node & ~MM_ANY_NODE_OK) == Cache->Node;
+    KIRQL OldIrql = HalGetIrql();
+
+    NT_ASSERT(OldIrql <= DISPATCH_LEVEL);
+    HalSetIrql(DISPATCH_LEVEL);
+    return OldIrql;
 }
 
 /*
@@ -320,29 +357,31 @@ MipCacheServes(const MI_PAGE_CACHE *Cache, ULONG Node)
 PFN_NUMBER
 MiGetFrame(ULONG Flags, ULONG Node, MI_PAGE_USE Use)
 {
-    BOOLEAN Zeroed = (Flags & MI_GET_ZEROED) != 0;
-    PFN_NUMBER Frame = MI_NO_FRAME;
     PMI_PAGE_CACHE Cache;
     PMI_CACHE_STACK Stack;
+    PFN_NUMBER Frame;
     KIRQL OldIrql;
+    ULONG Held;
 
-    if (MiInjectFailure()) {
-        return MI_NO_FRAME;
+    OldIrql = MipEnterDispatch();
+    if (MiInjectIsActive() || Node != MM_ANY_NODE_OK) {
+        return MipGetFrameSlow(Flags, Node, Use, OldIrql);
     }
-    OldIrql = KiRaiseIrqlToDispatch();
     Cache = MipCache();
-    if (MipCacheServes(Cache, Node)) {
-        KiAcquireRankedLock(&Cache->Lock, LockRankPageCache);
-        Stack = Zeroed ? &Cache->Zeroed : &Cache->Free;
-        if (Stack->Count != 0) {
-            Frame = MipPopCached(Stack, Zeroed ? MI_STATE_CACHED_ZEROED : MI_STATE_CACHED_FREE, Use);
+    Stack = (Flags & MI_GET_ZEROED) != 0 ? &Cache->Zeroed : &Cache->Free;
+    Held = MipTryLockStack(Stack);
+    if (Held - 1 >= MI_CACHE_FRAMES) {
+        /* Busy, or empty. */
+        if (Held == 0) {
+            MipUnlockStack(Stack, 0);
         }
-        KiReleaseRankedLock(&Cache->Lock);
+        return MipGetFrameSlow(Flags, Node, Use, OldIrql);
     }
-    if (Frame == MI_NO_FRAME) {
-        Frame = MipGetFrameSlow(Flags, Node, Use);
+    Frame = MipPopCached(Cache, Stack, Held, Use);
+    if ((Flags & MI_GET_ZEROED) != 0) {
+        MipCheckZeroed(Frame);
     } else {
-        MipPrepareContents(Frame, Zeroed, Flags);
+        MipCheckPoison(Frame);
     }
     KiLowerIrql(OldIrql);
     return Frame;
@@ -412,14 +451,6 @@ MiGetFrames(ULONG Flags, ULONG Node, MI_PAGE_USE Use, SIZE_T Count, PFN_NUMBER *
 
 /* --- Giving back -------------------------------------------------------------------------------------------- */
 
-VOID
-MipReleaseOwned(const PFN_NUMBER *Frames, SIZE_T Count, MI_LOCATION Location)
-{
-    for (SIZE_T Index = 0; Index < Count; Index++) {
-        MipPushFrames(MipPfnNode(MiPfn(Frames[Index])), &Frames[Index], 1, Location);
-    }
-}
-
 /* Free of a frame that is not its owner's to free. P3 is where it is, P4 its reference count. */
 static VOID
 MipBadFree(PFN_NUMBER Frame, ULONG64 State)
@@ -434,7 +465,7 @@ MipBadFree(PFN_NUMBER Frame, ULONG64 State)
  * The record is not simply "owned": part of a whole extent, a cache attribute to forget, a page to be
  * retired, a lock bit that a stale fault holds, or a mistake. TRUE: try again. FALSE: dealt with.
  */
-static BOOLEAN
+static DECLSPEC_NOINLINE BOOLEAN
 MipFixFreedState(PFN_NUMBER Frame, ULONG64 State)
 {
     ULONG64 Forget = MI_PFN_CACHE_MASK | MI_PFN_MODIFIED | MI_PFN_IN_PAGE_ERROR | MI_PFN_PAGE_TABLE;
@@ -464,52 +495,97 @@ MipFixFreedState(PFN_NUMBER Frame, ULONG64 State)
     return TRUE;
 }
 
-/* From owned to cached; FALSE if the frame went elsewhere. No lock held. */
+/* From owned to cached in one step; FALSE, and *State is what it is, if it was not simply owned. */
 static inline BOOLEAN
-MipDisown(PFN_NUMBER Frame)
+MipDisown(PFN_NUMBER Frame, ULONG64 *State)
 {
-    PMMPFN Pfn = MiPfn(Frame);
-    ULONG64 State = MI_STATE_OWNED;
+    *State = MI_STATE_OWNED;
+    return __atomic_compare_exchange_n(&MiPfn(Frame)->State, State,
+                                       MI_STATE_CACHED_FREE | MI_FREED_POISON, FALSE,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* The same for a frame that goes to the lists; FALSE if it went elsewhere. No lock held. */
+BOOLEAN
+MipDisownFrame(PFN_NUMBER Frame)
+{
+    ULONG64 State;
 
     HalFrameReleased(Frame);
     MipPoisonFrame(Frame);
-    while (!__atomic_compare_exchange_n(&Pfn->State, &State, MI_STATE_CACHED_FREE | MI_FREED_POISON,
-                                        FALSE, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+    while (!MipDisown(Frame, &State)) {
         if (!MipFixFreedState(Frame, State)) {
             return FALSE;
         }
-        State = MI_STATE_OWNED;
     }
     return TRUE;
 }
 
-/* Put a disowned frame into the cache, or on the lists of its own node. */
-static inline VOID
+/* A disowned frame goes into the cache; to the lists if it is of another node. */
+static VOID
 MipCacheFrame(PMI_PAGE_CACHE Cache, PFN_NUMBER Frame)
 {
     PMI_NODE Node = MipPfnNode(MiPfn(Frame));
+    ULONG Held;
 
     if (Node->Number != Cache->Node) {
         MipPushFrames(Node, &Frame, 1, MiLocationFree);
         MipReturnTokens(1);
         return;
     }
-    KiAcquireRankedLock(&Cache->Lock, LockRankPageCache);
-    if (Cache->Free.Count == Cache->Capacity) {
-        MipDrainStack(Cache, &Cache->Free, Cache->Batch, MiLocationFree);
+    Held = MipLockStack(&Cache->Free);
+    if (Held == Cache->Capacity) {
+        MipDrainStack(Cache, &Cache->Free, Held, Cache->Batch);
+        Held = MipLockStack(&Cache->Free);
     }
-    Cache->Free.Frames[Cache->Free.Count++] = Frame;
-    KiReleaseRankedLock(&Cache->Lock);
+    Cache->Free.Frames[Held] = Frame;
+    MipUnlockStack(&Cache->Free, Held + 1);
+}
+
+/*
+ * The frame is not simply owned: put its record right, if that is in order, and free it then. Or it is
+ * (State) cached already, and only its number has no place yet. Lowers to OldIrql.
+ */
+static DECLSPEC_NOINLINE VOID
+MipFreeFrameSlow(PFN_NUMBER Frame, ULONG64 State, KIRQL OldIrql)
+{
+    BOOLEAN Cached = State == MI_STATE_OWNED;
+
+    while (!Cached && MipFixFreedState(Frame, State)) {
+        Cached = MipDisown(Frame, &State);
+    }
+    if (Cached) {
+        MipCacheFrame(MipCache(), Frame);
+    }
+    KiLowerIrql(OldIrql);
 }
 
 VOID
 MiFreeFrame(PFN_NUMBER Frame)
 {
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    KIRQL OldIrql = MipEnterDispatch();
+    PMI_PAGE_CACHE Cache = MipCache();
+    ULONG64 State;
+    ULONG Held;
 
-    if (MipDisown(Frame)) {
-        MipCacheFrame(MipCache(), Frame);
+    HalFrameReleased(Frame);
+    MipPoisonFrame(Frame);
+    if (!MipDisown(Frame, &State) ||
+        (MiPfnWhere(Frame) ^ Cache->Where) >> MI_WHERE_NODE_SHIFT != 0) {
+        MipFreeFrameSlow(Frame, State, OldIrql);
+        return;
     }
+    Held = MipTryLockStack(&Cache->Free);
+    if (Held >= Cache->Capacity) {
+        /* Busy, or full. */
+        if (Held != MI_STACK_BUSY) {
+            MipUnlockStack(&Cache->Free, Held);
+        }
+        MipFreeFrameSlow(Frame, State, OldIrql);
+        return;
+    }
+    Cache->Free.Frames[Held] = Frame;
+    MipUnlockStack(&Cache->Free, Held + 1);
     KiLowerIrql(OldIrql);
 }
 

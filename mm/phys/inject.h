@@ -26,18 +26,22 @@ typedef struct _MI_INJECT_STATE {
     volatile ULONG64 Failures;  /* of these, refused */
 } MI_INJECT_STATE;
 
-extern MI_INJECT_STATE MiInject;
+/* Hidden: looked at by every request, so without a detour through a table of addresses. */
+extern MI_INJECT_STATE MiInject __attribute__((visibility("hidden")));
 
 BOOLEAN MiInjectDecide(VOID);
+
+static inline BOOLEAN
+MiInjectIsActive(VOID)
+{
+    return __builtin_expect(__atomic_load_n(&MiInject.Mode, __ATOMIC_RELAXED) != MiInjectOff, 0);
+}
 
 /* TRUE: this request must fail as if memory were short. Each public request asks once. */
 static inline BOOLEAN
 MiInjectFailure(VOID)
 {
-    if (__builtin_expect(__atomic_load_n(&MiInject.Mode, __ATOMIC_RELAXED) == MiInjectOff, 1)) {
-        return FALSE;
-    }
-    return MiInjectDecide();
+    return MiInjectIsActive() && MiInjectDecide();
 }
 
 #endif

@@ -155,7 +155,7 @@ typedef enum _MI_CACHE_ATTRIBUTE {
 
 #define MI_DEFAULT_PAGE_PRIORITY 5u
 
-extern PMMPFN MmPfnDatabase; /* (C) indexed by frame */
+extern PMMPFN MmPfnDatabase __attribute__((visibility("hidden"))); /* (C) indexed by frame */
 
 static inline PMMPFN
 MiPfn(PFN_NUMBER Frame)

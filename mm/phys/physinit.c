@@ -146,6 +146,7 @@ MipMakeCaches(SIZE_T UsablePages, PMI_BOOT_AREA Area)
         PMI_PAGE_CACHE Cache = MipCut(Area, sizeof(MI_PAGE_CACHE));
 
         Cache->Node = MipNodeForProcessor(Pcr->Node);
+        Cache->Where = MipWhereOf(Cache->Node, 0);
         Cache->Capacity = (ULONG)Capacity;
         Cache->Batch = (ULONG)Capacity / 2;
         Pcr->Slots.PageCache = Cache;

@@ -21,8 +21,8 @@
  * ask with MI_GET_RESERVE, and the shared counter is touched once per batch. Frames in processors'
  * caches are not in it.
  *
- * Locks: every list has its own (LockRankPageList); a cache has one (LockRankPageCache) that only its
- * processor and MiDrainPageCaches take. A Claimed extent belongs to the processor that claimed it, which
+ * Locks: every list has its own (LockRankPageList); a cache has one for each of its two stacks
+ * (LockRankPageCache) that only its processor and MiDrainPageCaches take. A Claimed extent belongs to the processor that claimed it, which
  * runs at DISPATCH_LEVEL and finishes without taking any lock but lists'.
  */
 #ifndef MM_PHYS_PHYSP_H
@@ -89,20 +89,25 @@ typedef struct _MI_RANGE {
     volatile LONG64 AbsentPages;    /* (A) */
 } MI_RANGE, *PMI_RANGE;
 
-/* A processor's frames: two stacks. */
+/*
+ * A processor's frames: two stacks. The count of a stack is its lock as well: who exchanges it for
+ * MI_STACK_BUSY has the stack, and storing a count gives it back.
+ */
+#define MI_STACK_BUSY MAXULONG
+
 typedef struct _MI_CACHE_STACK {
-    ULONG Count;
+    volatile ULONG Count;           /* (A) */
     ULONG Reserved;
-    PFN_NUMBER Frames[MI_CACHE_FRAMES];
+    PFN_NUMBER Frames[MI_CACHE_FRAMES]; /* (L) */
 } MI_CACHE_STACK, *PMI_CACHE_STACK;
 
 typedef struct _MI_PAGE_CACHE {
-    KSPIN_LOCK Lock;
+    ULONG64 Where;                  /* (C) word 1 of its frames: their node, no use */
     ULONG Node;                     /* (C) its frames are of this node */
     ULONG Capacity;                 /* (C) of each stack */
     ULONG Batch;                    /* (C) frames moved at a time */
-    MI_CACHE_STACK Free;            /* (L) contents unknown */
-    MI_CACHE_STACK Zeroed;          /* (L) */
+    MI_CACHE_STACK Free;            /* contents unknown */
+    MI_CACHE_STACK Zeroed;
 } DECLSPEC_CACHEALIGN MI_PAGE_CACHE, *PMI_PAGE_CACHE;
 
 extern PMI_NODE MiNodes[MI_MAXIMUM_NODES];      /* (C) NULL: no memory there */
@@ -282,11 +287,46 @@ BOOLEAN MipClaimFrame(PFN_NUMBER Frame, BOOLEAN AllowStandby, PBOOLEAN WasZeroed
 SIZE_T MipTakeTokens(SIZE_T Count, ULONG Flags, BOOLEAN All);
 VOID MipReturnTokens(SIZE_T Count);
 
-/* Give back frames that are owned and unreferenced otherwise; no token was kept for them. */
-VOID MipReleaseOwned(const PFN_NUMBER *Frames, SIZE_T Count, MI_LOCATION Location);
+/* Make an owned frame one that may be pushed to the lists, as MiFreeFrame would; FALSE if it was retired. */
+BOOLEAN MipDisownFrame(PFN_NUMBER Frame);
 
-/* The NodeIndex-th node to try for a request; NULL at the end. */
+/* The Index-th node to try for a request; NULL at the end. */
 PMI_NODE MipNodeInOrder(ULONG Node, ULONG Index);
+
+/* Nearly always free, because only a drain comes from outside. Returns the count, or MI_STACK_BUSY. */
+static inline ULONG
+MipTryLockStack(PMI_CACHE_STACK Stack)
+{
+    ULONG Count;
+
+    NT_ASSERT(HalGetIrql() >= DISPATCH_LEVEL);
+    HalChoicePoint(HalChoiceLock);
+    KiCheckSpinRank(Stack, LockRankPageCache);
+    Count = __atomic_exchange_n(&Stack->Count, MI_STACK_BUSY, __ATOMIC_ACQUIRE);
+    if (Count != MI_STACK_BUSY) {
+        KiNoteSpinLock(Stack, LockRankPageCache);
+    }
+    return Count;
+}
+
+static inline ULONG
+MipLockStack(PMI_CACHE_STACK Stack)
+{
+    ULONG Count;
+
+    while ((Count = MipTryLockStack(Stack)) == MI_STACK_BUSY) {
+        HalPause();
+    }
+    return Count;
+}
+
+/* Give the stack back with that many frames. */
+static inline VOID
+MipUnlockStack(PMI_CACHE_STACK Stack, ULONG Count)
+{
+    KiForgetSpinLock(Stack);
+    __atomic_store_n(&Stack->Count, Count, __ATOMIC_RELEASE);
+}
 
 /* --- pfn.c ------------------------------------------------------------------------------------------------------- */
 

@@ -313,7 +313,6 @@ MiValidatePfnDatabase(VOID)
     for (ULONG Number = 0; Number < HalProcessorCount(); Number++) {
         const MI_PAGE_CACHE *Cache = HalProcessorPcr(Number)->Slots.PageCache;
 
-        MIP_PROVE(MI_NO_FRAME, Cache->Lock == 0);
         MipWalkStack(Cache, &Cache->Free, MiLocationCachedFree);
         MipWalkStack(Cache, &Cache->Zeroed, MiLocationCachedZeroed);
     }

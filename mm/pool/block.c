@@ -5,7 +5,7 @@
  * Its header is written and checked by the caller of the allocator, at the caller's IRQL, after the
  * slot has left the magazine and before it goes back, because a paged slot may fault.
  *
- *      virgin (zeros) --MipAllocateSmall--> live --MipFreeSmall--> free --MipAllocateSmall--> live
+ *      virgin (zeros) --MipAllocateSmall--> live --MipFreeSlotBlock--> free --MipAllocateSmall--> live
  *
  * A free header stands at the slot's start whatever the block's alignment was, so that whoever looks
  * at a slot finds the truth there. With the verifier on, a free block is filled, and both header and
@@ -44,28 +44,12 @@ MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
 
 /* --- Headers ---------------------------------------------------------------------------------- */
 
-static VOID
-MipSealHeader(PPOOL_HEADER Header, PVOID Process, ULONG StackId)
-{
-    MipSealPayload(Header, (((ULONG64)(ULONG_PTR)Process >> 4) << MI_STACK_ID_BITS) | StackId);
-}
-
-/* Contents: a copy of the header at Header, or the header itself. */
-static BOOLEAN
-MipContentsAreWhole(const POOL_HEADER *Header, const POOL_HEADER *Contents)
-{
-    PVOID Process = MipHeaderProcess(MipUnsealContents(Header, Contents));
-
-    if (Contents->PoolType & MI_TYPE_QUOTA) {
-        return Process != NULL && MiPoolQuota != NULL && MiPoolQuota->IsProcess(Process);
-    }
-    return Process == NULL && Contents->BlockSize != 0;
-}
-
 BOOLEAN
-MipHeaderIsWhole(const POOL_HEADER *Header)
+MipQuotaIsWhole(ULONG64 Payload)
 {
-    return MipContentsAreWhole(Header, Header);
+    PVOID Process = MipHeaderProcess(Payload);
+
+    return Process != NULL && MiPoolQuota != NULL && MiPoolQuota->IsProcess(Process);
 }
 
 PPOOL_HEADER
@@ -78,7 +62,7 @@ MipLiveHeader(PVOID Slot, ULONG SlotSize, PPOOL_HEADER Contents)
         Contents->Word = __atomic_load_n(&Header->Word, __ATOMIC_RELAXED);
         Contents->Sealed = __atomic_load_n(&Header->Sealed, __ATOMIC_RELAXED);
         if (Contents->Shift == Shift && (ULONG)Contents->BlockSize * 16 == SlotSize &&
-            MipContentsAreWhole(Header, Contents)) {
+            MipContentsAreWhole(Contents, MipUnsealContents(Header, Contents))) {
             return Contents->PoolType != 0 ? Header : NULL;
         }
     }
@@ -108,49 +92,50 @@ MipCheckFreeSlot(PPOOL_HEADER Header, ULONG SlotSize)
 
 /* --- Slots ------------------------------------------------------------------------------------ */
 
-/* The heap whose cache this is, or memory of that very node: then slots come straight from the class. */
+/* Memory of that very node, and not of the one whose cache this is: straight from the class. */
 static PVOID
-MipTakeSlot(const MI_POOL_REQUEST *Request, ULONG Class, PULONG Node)
+MipTakeForeignSlot(const MI_POOL_REQUEST *Request, ULONG Class)
 {
-    PMI_POOL_CACHE Cache = MipCurrentCache();
-    PMI_POOL_CLASS Pool;
+    PMI_POOL_CLASS Pool = &MiPoolClasses[Request->Kind][Request->Node][Class];
     PVOID Slot;
 
-    if (__builtin_expect(Request->AnyNode || Request->Node == Cache->Node, 1)) {
-        *Node = Cache->Node;
+    KiAcquireRankedLock(&Pool->Lock, LockRankPoolClass);
+    if (MipTakeSlotsLocked(Pool, 1, &Slot) == 0) {
+        Slot = NULL;
+    }
+    KiReleaseRankedLock(&Pool->Lock);
+    return Slot;
+}
+
+/* A slot of a class, charged to the tag, if there is one. *Node: whose. */
+static inline PVOID
+MipTakeSlot(const MI_POOL_REQUEST *Request, ULONG Class, PULONG Node)
+{
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    PMI_POOL_CACHE Cache = MipCurrentCache();
+    PVOID Slot;
+
+    *Node = Request->AnyNode ? Cache->Node : Request->Node;
+    if (__builtin_expect(*Node == Cache->Node, 1)) {
         Slot = MipPop(Cache, Request->Kind, Class);
     } else {
-        *Node = Request->Node;
-        Pool = &MiPoolClasses[Request->Kind][Request->Node][Class];
-        KiAcquireRankedLock(&Pool->Lock, LockRankPoolClass);
-        if (MipTakeSlotsLocked(Pool, 1, &Slot) == 0) {
-            Slot = NULL;
-        }
-        KiReleaseRankedLock(&Pool->Lock);
+        Slot = MipTakeForeignSlot(Request, Class);
     }
     if (__builtin_expect(Slot != NULL, 1)) {
         MipChargeTag(Cache, Request->Tag, Request->Kind == MiPoolPaged, MiSlotSize[Class]);
     }
+    KiLowerIrql(OldIrql);
     return Slot;
 }
 
-/* A slot of a class, charged to the tag; grows the class, and as a last resort empties this processor's
- * cache. */
-static PVOID
-MipGetSlot(const MI_POOL_REQUEST *Request, ULONG Class)
+/* The class of that node is empty: grow it, and as a last resort empty this processor's cache. */
+static DECLSPEC_NOINLINE PVOID
+MipGetSlotSlow(const MI_POOL_REQUEST *Request, ULONG Class, ULONG Node)
 {
     BOOLEAN Flushed = FALSE;
-    ULONG Node;
     PVOID Slot;
-    KIRQL OldIrql;
 
-    for (;;) {
-        OldIrql = KiRaiseIrqlToDispatch();
-        Slot = MipTakeSlot(Request, Class, &Node);
-        KiLowerIrql(OldIrql);
-        if (__builtin_expect(Slot != NULL, 1)) {
-            return Slot;
-        }
+    do {
         if (!MipGrowClass(Request->Kind, Node, Class)) {
             if (Flushed) {
                 return NULL;
@@ -158,17 +143,29 @@ MipGetSlot(const MI_POOL_REQUEST *Request, ULONG Class)
             MipFlushCache(Request->Kind);
             Flushed = TRUE;
         }
-    }
+        Slot = MipTakeSlot(Request, Class, &Node);
+    } while (Slot == NULL);
+    return Slot;
+}
+
+static inline PVOID
+MipGetSlot(const MI_POOL_REQUEST *Request, ULONG Class)
+{
+    ULONG Node;
+    PVOID Slot = MipTakeSlot(Request, Class, &Node);
+
+    return __builtin_expect(Slot != NULL, 1) ? Slot : MipGetSlotSlow(Request, Class, Node);
 }
 
 PVOID
-MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG Shift, ULONG StackId,
-                 BOOLEAN Image)
+MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG StackId, BOOLEAN Image)
 {
     ULONG Class = MiClassOfUnits[SlotBytes / 16];
     ULONG SlotSize = MiSlotSize[Class];
     PPOOL_HEADER Header = MipGetSlot(Request, Class);
-    POOL_HEADER Word = {0};
+    ULONG Type = ((Request->PoolType & 0x27) + 1) | (Process != NULL ? MI_TYPE_QUOTA : 0);
+    ULONG Shift = 0;
+    ULONG Slack;
 
     if (Header == NULL) {
         return NULL;
@@ -183,78 +180,59 @@ MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes
         }
         Header += Shift;
     }
-    Word.Slack = (USHORT)(SlotSize - (Shift + 1) * 16 - Request->Size) & 0xFFF;
-    Word.Image = Image & 1;
-    Word.Shift = (USHORT)(Shift & 3);
-    Word.BlockSize = (UCHAR)(SlotSize / 16);
-    Word.PoolType = (UCHAR)(((Request->PoolType & 0x27) + 1) | (Process != NULL ? MI_TYPE_QUOTA : 0));
-    Word.PoolTag = Request->Tag;
-    MipStoreWord(Header, Word.Word);
+    Slack = SlotSize - (Shift + 1) * 16 - (ULONG)Request->Size;
+    MipStoreWord(Header, MI_HEADER_WORD(Slack, Image ? MI_WORD_IMAGE : 0, Shift, SlotSize / 16, Type, Request->Tag));
     MipSealHeader(Header, Process, StackId);
     if (Request->Zero) {
         __builtin_memset(Header + 1, 0, Request->Size);
     }
     if (MiPoolVerify) {
-        __builtin_memset((PUCHAR)(Header + 1) + Request->Size, MI_SLACK_BYTE, Word.Slack);
+        __builtin_memset((PUCHAR)(Header + 1) + Request->Size, MI_SLACK_BYTE, Slack);
     }
     return Header + 1;
 }
 
-/* Turn a live block into a free one. The header at the slot's start says so, and any other says nothing any
- * more. */
-static PPOOL_HEADER
-MipRetireHeader(PPOOL_HEADER Header)
+/*
+ * The request that most callers make, and nothing else: no quota, no alignment, any node, a size below a page; from
+ * a magazine of this processor that is not empty. Type: what is recorded, plus 1. NULL: the long way decides.
+ */
+PVOID
+MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, BOOLEAN Zero)
 {
-    ULONG StackId = MipHeaderStack(MipUnsealHeader(Header));
-    PPOOL_HEADER First = Header - Header->Shift;
-    POOL_HEADER Word = {0};
-
-    Word.BlockSize = Header->BlockSize;
-    Word.PoolTag = Header->PoolTag;
-    Word.Image = Header->Image;
-    Word.Mark = MiPoolVerify & 1;
-    if (First != Header) {
-        MipClearHeader(Header);
-    }
-    MipStoreWord(First, Word.Word);
-    MipSealHeader(First, NULL, StackId);
-    if (MiPoolVerify) {
-        __builtin_memset(First + 1, MI_FREE_BYTE, (SIZE_T)First->BlockSize * 16 - MI_HEADER_SIZE);
-    }
-    return First;
-}
-
-VOID
-MipFreeSmall(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header)
-{
-    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
-    ULONG Class = MiClassOfUnits[Header->BlockSize];
-    ULONG Tag = Header->PoolTag;
-    SIZE_T Bytes = (SIZE_T)Header->BlockSize * 16;
+    ULONG Class = MiClassOfUnits[(Size + MI_HEADER_SIZE + 15) / 16];
+    ULONG SlotSize = MiSlotSize[Class];
+    ULONG Slack = SlotSize - MI_HEADER_SIZE - (ULONG)Size;
+    KIRQL OldIrql = HalGetIrql();
     PMI_POOL_CACHE Cache;
-    PVOID Process, Slot;
-    KIRQL OldIrql;
+    PMI_MAGAZINE Magazine;
+    PPOOL_HEADER Header;
+    BOOLEAN Image;
+    ULONG StackId;
 
-    if (Header->PoolType & MI_TYPE_QUOTA) {
-        Process = MipHeaderProcess(MipUnsealHeader(Header));
-        Slot = MipRetireHeader(Header);
-        if (MiPoolQuota != NULL) {
-            MiPoolQuota->Return(Process, Kind == MiPoolPaged, Bytes);
-        }
-    } else {
-        Slot = MipRetireHeader(Header);
+    if (OldIrql > (Kind == MiPoolPaged ? APC_LEVEL : DISPATCH_LEVEL)) {
+        return NULL;
     }
-    OldIrql = KiRaiseIrqlToDispatch();
+    StackId = MipCaptureOwner(&Image);
+    HalSetIrql(DISPATCH_LEVEL);
     Cache = MipCurrentCache();
-    MipCreditTag(Cache, Tag, Kind == MiPoolPaged, Bytes);
-    if (__builtin_expect(Segment->Node != Cache->Node, 0)) {
-        MipReturnSlots(&Slot, 1);
-    } else if (MiPoolVerify) {
-        MipHoldSlot(Cache, Kind, Class, Slot);
-    } else {
-        MipPush(Cache, Kind, Class, Slot);
+    Magazine = Cache->Pair[Kind][Class].Loaded;
+    if (__builtin_expect(Magazine == NULL || Magazine->Count == 0, 0)) {
+        KiLowerIrql(OldIrql);
+        return NULL;
     }
+    Header = Magazine->Rounds[--Magazine->Count];
+    MipChargeTag(Cache, Tag, Kind == MiPoolPaged, SlotSize);
     KiLowerIrql(OldIrql);
+    if (MiPoolVerify) {
+        MipCheckFreeSlot(Header, SlotSize);
+        __builtin_memset((PUCHAR)(Header + 1) + Size, MI_SLACK_BYTE, Slack);
+    }
+    MipStoreWord(Header, MI_HEADER_WORD(Slack, Image ? MI_WORD_IMAGE : 0, 0, SlotSize / 16, Type, Tag));
+    MipSealHeader(Header, NULL, StackId);
+    if (Zero) {
+        __builtin_memset(Header + 1, 0, Size);
+    }
+    return Header + 1;
 }
 
 /* --- Pages ------------------------------------------------------------------------------------ */

@@ -157,20 +157,70 @@ MipCheckLookaside(PVOID Address, SIZE_T Size)
 
 /* --- Freeing ---------------------------------------------------------------------------------- */
 
+/* Turn a live block into a free one. The header at the slot's start says so, and any other says nothing any
+ * more. */
+static PPOOL_HEADER
+MipRetireHeader(PPOOL_HEADER Header, POOL_HEADER Live, ULONG StackId)
+{
+    PPOOL_HEADER First = Header - Live.Shift;
+
+    if (First != Header) {
+        MipClearHeader(Header);
+    }
+    MipStoreWord(First, (Live.Word & MI_WORD_KEPT) | (MiPoolVerify ? MI_WORD_MARK : 0));
+    MipSealHeader(First, NULL, StackId);
+    if (MiPoolVerify) {
+        __builtin_memset(First + 1, MI_FREE_BYTE, (SIZE_T)Live.BlockSize * 16 - MI_HEADER_SIZE);
+    }
+    return First;
+}
+
+/* Give a slot back to where it is found again first. */
 static VOID
+MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live)
+{
+    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
+    ULONG Class = MiClassOfUnits[Live.BlockSize];
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    PMI_POOL_CACHE Cache = MipCurrentCache();
+    PVOID Slot = First;
+
+    MipCreditTag(Cache, Live.PoolTag, Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
+    if (__builtin_expect(Segment->Node != Cache->Node, 0)) {
+        MipReturnSlots(&Slot, 1);
+    } else if (MiPoolVerify) {
+        MipHoldSlot(Cache, Kind, Class, Slot);
+    } else {
+        MipPush(Cache, Kind, Class, Slot);
+    }
+    KiLowerIrql(OldIrql);
+}
+
+static inline VOID
 MipFreeSlotBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, ULONG Tag)
 {
     PPOOL_HEADER Header = (PPOOL_HEADER)Address - 1;
+    POOL_HEADER Live;
+    ULONG64 Payload;
 
-    if (((ULONG_PTR)Address & 15) != 0 || Header->PoolType == 0 || !MipHeaderIsWhole(Header)) {
+    if (((ULONG_PTR)Address & 15) != 0) {
         MipStopForSlot(Segment, Page, Address);
     }
-    MipCheckTag(Address, Header->PoolTag, Tag);
-    MipCheckSlack(Address, MipHeaderSize(Header), Header->Slack);
-    if (Header->Mark) {
-        MipCheckLookaside(Address, MipHeaderSize(Header));
+    Live = *Header;
+    Payload = MipUnsealContents(Header, &Live);
+    if (Live.PoolType == 0 || !MipContentsAreWhole(&Live, Payload)) {
+        MipStopForSlot(Segment, Page, Address);
     }
-    MipFreeSmall(Segment, Header);
+    MipCheckTag(Address, Live.PoolTag, Tag);
+    MipCheckSlack(Address, MipHeaderSize(&Live), Live.Slack);
+    if (Live.Mark) {
+        MipCheckLookaside(Address, MipHeaderSize(&Live));
+    }
+    Header = MipRetireHeader(Header, Live, MipHeaderStack(Payload));
+    if (Live.PoolType & MI_TYPE_QUOTA) {
+        MiPoolQuota->Return(MipHeaderProcess(Payload), Segment->Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
+    }
+    MipFreeSlot(Segment, Header, Live);
 }
 
 static VOID
@@ -188,7 +238,23 @@ MipFreePageBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, UL
     MipFreePages(Segment, Page, Address);
 }
 
+/* In no segment: special pool, or a mistake. */
 static VOID
+MipFreeOutside(PVOID Address, ULONG Tag)
+{
+    if (Address == NULL) {
+        KeBugCheckEx(BAD_POOL_CALLER, 0x46, 0, 0, 0);
+    }
+    if ((ULONG_PTR)Address < KiLoaderBlock->SystemStart) {
+        KeBugCheckEx(BAD_POOL_CALLER, 0x40, (ULONG_PTR)Address, KiLoaderBlock->SystemStart, 0);
+    }
+    if (!MipIsSpecialAddress(Address)) {
+        MipStopForUnallocated(Address);
+    }
+    MipFreeSpecial(Address, Tag);
+}
+
+static inline VOID
 MipFree(PVOID Address, ULONG Tag)
 {
     PMI_POOL_SEGMENT Segment = MipSegmentOf(Address);
@@ -196,16 +262,7 @@ MipFree(PVOID Address, ULONG Tag)
     SIZE_T Index;
 
     if (__builtin_expect(Segment == NULL, 0)) {
-        if (Address == NULL) {
-            KeBugCheckEx(BAD_POOL_CALLER, 0x46, 0, 0, 0);
-        }
-        if ((ULONG_PTR)Address < KiLoaderBlock->SystemStart) {
-            KeBugCheckEx(BAD_POOL_CALLER, 0x40, (ULONG_PTR)Address, KiLoaderBlock->SystemStart, 0);
-        }
-        if (!MipIsSpecialAddress(Address)) {
-            MipStopForUnallocated(Address);
-        }
-        MipFreeSpecial(Address, Tag);
+        MipFreeOutside(Address, Tag);
         return;
     }
     MipCheckFreeIrql(Segment, Address);
@@ -240,7 +297,7 @@ NTEXPORT(ExFreePoolWithTag);
 VOID NTAPI
 ExFreePool(PVOID P)
 {
-    MipFree(P, 0);
+    ExFreePoolWithTag(P, 0);
 }
 NTEXPORT(ExFreePool);
 
@@ -259,6 +316,6 @@ ExFreePool2(PVOID P, ULONG Tag, PCPOOL_EXTENDED_PARAMETER ExtendedParameters, UL
             KeBugCheckEx(BAD_POOL_CALLER, 0x46, (ULONG_PTR)P, 0, 0);
         }
     }
-    MipFree(P, Tag);
+    ExFreePoolWithTag(P, Tag);
 }
 NTEXPORT(ExFreePool2);

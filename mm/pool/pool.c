@@ -148,7 +148,7 @@ MipMakeSmall(const MI_POOL_REQUEST *Request, SIZE_T SlotBytes, ULONG StackId, BO
             return NULL;
         }
     }
-    Block = MipAllocateSmall(Request, Process, SlotBytes, 0, StackId, Image);
+    Block = MipAllocateSmall(Request, Process, SlotBytes, StackId, Image);
     if (Block == NULL) {
         if (Process != NULL) {
             MiPoolQuota->Return(Process, Paged, Charge);
@@ -176,7 +176,7 @@ MipAllocate(PMI_POOL_REQUEST Request, PNTSTATUS Status)
     if (!MipPriorityAllows(Request)) {
         return NULL;
     }
-    if (MipSpecialWanted(Request)) {
+    if (MipSpecialIsOn(Request->WantSpecial) && MipSpecialWanted(Request)) {
         Block = MipAllocateSpecial(Request, StackId, Image);
         if (Block != NULL) {
             return Block;
@@ -202,6 +202,13 @@ MipSetLegacyType(PMI_POOL_REQUEST Request, ULONG PoolType)
     Request->AnyNode = TRUE;
 }
 
+/* May a request of this size be served by MipAllocateFromMagazine? */
+static inline BOOLEAN
+MipIsCommonSize(SIZE_T Size)
+{
+    return Size - 1 < MI_SMALL_LIMIT && !MiInjectIsActive() && !MipSpecialIsOn(FALSE);
+}
+
 /* The older routines in one: checks, then the block, then what failing means for this type. */
 static PVOID
 MipAllocateLegacy(ULONG PoolType, SIZE_T Size, ULONG Tag, ULONG Priority, BOOLEAN Quota, BOOLEAN Raise,
@@ -213,6 +220,12 @@ MipAllocateLegacy(ULONG PoolType, SIZE_T Size, ULONG Tag, ULONG Priority, BOOLEA
 
     MipCheckLegacyRequest(PoolType, Size, Tag, ReturnAddress);
     MipSetLegacyType(&Request, PoolType);
+    if (!Quota && !Request.CacheAligned && Priority == HighPoolPriority && MipIsCommonSize(Size)) {
+        Block = MipAllocateFromMagazine(Request.Kind, (Request.PoolType & 0x27) + 1, Size, Tag, Request.Zero);
+        if (Block != NULL) {
+            return Block;
+        }
+    }
     if (Priority & 8) {
         Request.SpecialWhere = (Priority & 1) ? MI_SPECIAL_UNDERRUN : MI_SPECIAL_OVERRUN;
     }
@@ -424,7 +437,22 @@ NTEXPORT(ExAllocatePool3);
 PVOID NTAPI
 ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {
-    return ExAllocatePool3(Flags, NumberOfBytes, Tag, NULL, 0);
+    BOOLEAN Zero = (Flags & POOL_FLAG_UNINITIALIZED) == 0;
+    PVOID Block = NULL;
+
+    if (Tag != 0 && MipIsCommonSize(NumberOfBytes)) {
+        switch (Flags & ~POOL_FLAG_UNINITIALIZED) {
+        case POOL_FLAG_NON_PAGED:
+            Block = MipAllocateFromMagazine(MiPoolNonPagedNx, (NonPagedPoolNx & 0x27) + 1, NumberOfBytes, Tag, Zero);
+            break;
+        case POOL_FLAG_PAGED:
+            Block = MipAllocateFromMagazine(MiPoolPaged, PagedPool + 1, NumberOfBytes, Tag, Zero);
+            break;
+        default:
+            break;
+        }
+    }
+    return Block != NULL ? Block : ExAllocatePool3(Flags, NumberOfBytes, Tag, NULL, 0);
 }
 NTEXPORT(ExAllocatePool2);
 

@@ -70,6 +70,14 @@ _Static_assert(FIELD_OFFSET(POOL_HEADER, PoolTag) == 4, "interface");
 #define MI_TYPE_QUOTA    0x08
 #define MI_STACK_ID_BITS 20
 
+/* The first word as one number: see the fields above. */
+#define MI_WORD_IMAGE 0x1000ull
+#define MI_WORD_MARK  0x2000ull
+#define MI_WORD_KEPT  (0xFFFFFFFF00FF0000ull | MI_WORD_IMAGE) /* by a block that is freed: tag, size, image */
+#define MI_HEADER_WORD(Slack, Flags, Shift, BlockSize, Type, Tag)                                            \
+    ((ULONG64)(Slack) | (Flags) | (ULONG64)(Shift) << 14 | (ULONG64)(BlockSize) << 16 |                      \
+     (ULONG64)(Type) << 24 | (ULONG64)(Tag) << 32)
+
 /* --- Pages of a segment ----------------------------------------------------------------------- */
 
 typedef enum _MI_POOL_PAGE_STATE {
@@ -201,9 +209,12 @@ typedef struct _MI_POOL_QUARANTINE {
     PVOID Runs[MI_RUNS_HELD];       /* blocks of several pages */
 } MI_POOL_QUARANTINE, *PMI_POOL_QUARANTINE;
 
+typedef struct _MI_TAG_SIDE {
+    ULONG64 Allocs, Frees, Bytes;
+} MI_TAG_SIDE, *PMI_TAG_SIDE;
+
 typedef struct _MI_TAG_COUNTERS {
-    ULONG64 NonPagedAllocs, NonPagedFrees, NonPagedBytes;
-    ULONG64 PagedAllocs, PagedFrees, PagedBytes;
+    MI_TAG_SIDE NonPaged, Paged;
     ULONG64 Reserved[2];
 } MI_TAG_COUNTERS, *PMI_TAG_COUNTERS;
 
@@ -249,8 +260,33 @@ _Static_assert(sizeof(MI_POOL_SEGMENT) <= MI_META_OBJECT && sizeof(MI_POOL_SPAN)
 /* --- segment.c -------------------------------------------------------------------------------- */
 
 VOID MipInitializeSegments(VOID);
+
+#define MI_POOL_LEAVES 4096 /* gigabytes of one region that the table can describe */
+extern ULONG_PTR MiPoolRegionStart[2];                    /* (C) nonpaged, paged */
+extern ULONG_PTR MiPoolRegionSize[2];                     /* (C) */
+extern PMI_POOL_SEGMENT *MiPoolLeaves[2][MI_POOL_LEAVES]; /* (A) made on first use, stay */
+
 /* The segment that contains an address, NULL if none. Any IRQL. */
-PMI_POOL_SEGMENT MipSegmentOf(PVOID Address);
+static inline PMI_POOL_SEGMENT
+MipSegmentOf(PVOID Address)
+{
+    ULONG_PTR Offset = (ULONG_PTR)Address - MiPoolRegionStart[0];
+    PMI_POOL_SEGMENT *Leaf;
+    ULONG Region = 0;
+
+    if (__builtin_expect(Offset >= MiPoolRegionSize[0], 0)) {
+        Offset = (ULONG_PTR)Address - MiPoolRegionStart[1];
+        Region = 1;
+        if (Offset >= MiPoolRegionSize[1]) {
+            return NULL;
+        }
+    }
+    Leaf = __atomic_load_n(&MiPoolLeaves[Region][Offset >> 30], __ATOMIC_ACQUIRE);
+    if (__builtin_expect(Leaf == NULL, 0)) {
+        return NULL;
+    }
+    return __atomic_load_n(&Leaf[(Offset >> MI_POOL_SEGMENT_SHIFT) & 511], __ATOMIC_ACQUIRE);
+}
 /*
  * Take PageCount <= MI_RUN_LIMIT pages in a row; State and Owner go to their records. NULL if there is no
  * memory. *Dirty: some page may hold something else than zeros. The pages of paged pool may be touched at <=
@@ -359,13 +395,50 @@ MipCount(ULONG64 *Counter, ULONG64 Delta)
     __atomic_store_n(Counter, *Counter + Delta, __ATOMIC_RELAXED);
 }
 
-VOID MipChargeTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes);
-VOID MipCreditTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes);
+/* The same where this processor has no counters. */
+VOID MipCountShared(ULONG Tag, BOOLEAN Paged, ULONG64 Allocs, ULONG64 Frees, ULONG64 Bytes);
+
+/* Count an allocation, or a free, of so many bytes. At DISPATCH_LEVEL. */
+static inline VOID
+MipChargeTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
+{
+    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
+    PMI_TAG_SIDE Side;
+
+    if (__builtin_expect(Counters == NULL, 0)) {
+        MipCountShared(Tag, Paged, 1, 0, Bytes);
+        return;
+    }
+    Side = Paged ? &Counters->Paged : &Counters->NonPaged;
+    MipCount(&Side->Allocs, 1);
+    MipCount(&Side->Bytes, Bytes);
+}
+
+static inline VOID
+MipCreditTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
+{
+    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
+    PMI_TAG_SIDE Side;
+
+    if (__builtin_expect(Counters == NULL, 0)) {
+        MipCountShared(Tag, Paged, 0, 1, 0 - (ULONG64)Bytes);
+        return;
+    }
+    Side = Paged ? &Counters->Paged : &Counters->NonPaged;
+    MipCount(&Side->Frees, 1);
+    MipCount(&Side->Bytes, 0 - (ULONG64)Bytes);
+}
 
 /* --- track.c ---------------------------------------------------------------------------------- */
 
 /* The stack of the image the core works for now; *Image: whether it does. */
-ULONG MipCaptureOwner(PBOOLEAN Image);
+ULONG MipCaptureImageStack(VOID);
+static inline ULONG
+MipCaptureOwner(PBOOLEAN Image)
+{
+    *Image = KiInImageCode();
+    return __builtin_expect(*Image, 0) && MiPoolTrack ? MipCaptureImageStack() : 0;
+}
 
 /* --- block.c ---------------------------------------------------------------------------------- */
 
@@ -390,6 +463,12 @@ MipSealPayload(PPOOL_HEADER Header, ULONG64 Payload)
     ULONG64 Sealed = (Payload ^ MipHeaderMix(Header, Header->Word)) * MI_SEAL_FACTOR;
 
     __atomic_store_n(&Header->Sealed, Sealed, __ATOMIC_RELAXED);
+}
+
+static inline VOID
+MipSealHeader(PPOOL_HEADER Header, PVOID Process, ULONG StackId)
+{
+    MipSealPayload(Header, (((ULONG64)(ULONG_PTR)Process >> 4) << MI_STACK_ID_BITS) | StackId);
 }
 
 /* The process charged in the upper 44 bits, the stack id below; something else altogether if the header was
@@ -432,8 +511,23 @@ MipClearHeader(PPOOL_HEADER Header)
     __atomic_store_n(&Header->Sealed, 0, __ATOMIC_RELAXED);
 }
 
+/* Contents: a copy of a header, or the header itself, and what it has sealed. */
+BOOLEAN MipQuotaIsWhole(ULONG64 Payload);
+static inline BOOLEAN
+MipContentsAreWhole(const POOL_HEADER *Contents, ULONG64 Payload)
+{
+    if (__builtin_expect(Contents->PoolType & MI_TYPE_QUOTA, 0)) {
+        return MipQuotaIsWhole(Payload);
+    }
+    return Payload >> MI_STACK_ID_BITS == 0 && Contents->BlockSize != 0;
+}
+
 /* Is this header whole, as far as it can tell? Live or free. */
-BOOLEAN MipHeaderIsWhole(const POOL_HEADER *Header);
+static inline BOOLEAN
+MipHeaderIsWhole(const POOL_HEADER *Header)
+{
+    return MipContentsAreWhole(Header, MipUnsealHeader(Header));
+}
 /* The header of the live block in a slot, NULL if there is none. *Contents: what it said when it was looked
  * at. */
 PPOOL_HEADER MipLiveHeader(PVOID Slot, ULONG SlotSize, PPOOL_HEADER Contents);
@@ -462,9 +556,9 @@ typedef struct _MI_POOL_REQUEST {
 #define MI_SPECIAL_OVERRUN  1
 #define MI_SPECIAL_UNDERRUN 2
 
-PVOID MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG Shift,
-                       ULONG StackId, BOOLEAN Image);
-VOID MipFreeSmall(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header);
+PVOID MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG StackId,
+                       BOOLEAN Image);
+PVOID MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, BOOLEAN Zero);
 PVOID MipAllocatePages(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image);
 VOID MipFreePages(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address);
 /* A run that leaves quarantine: check its filling and give it back. */
@@ -474,6 +568,14 @@ PUCHAR MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill);
 
 /* --- special.c -------------------------------------------------------------------------------- */
 
+/* FALSE where nothing was chosen for special pool; else MipSpecialWanted decides. */
+static inline BOOLEAN
+MipSpecialIsOn(BOOLEAN WantSpecial)
+{
+    const MI_SPECIAL_POOL_OPTION *Option = &MiSpecialPoolOption;
+
+    return __builtin_expect((WantSpecial | Option->Everything | Option->TagPattern | Option->SizeHigh) != 0, 0);
+}
 BOOLEAN MipSpecialWanted(const MI_POOL_REQUEST *Request);
 /* NULL: no room, use the ordinary pool. */
 PVOID MipAllocateSpecial(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image);

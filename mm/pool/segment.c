@@ -18,7 +18,6 @@
 #include "poolp.h"
 #include <mm/pte/pteform.h>
 
-#define MIP_LEAVES        4096 /* gigabytes of one region that the table can describe */
 #define MIP_SEGMENT_BYTES ((SIZE_T)MI_POOL_SEGMENT_PAGES << PAGE_SHIFT)
 #define MIP_MINIMUM_PAGES 16
 #define MIP_RESET_PAGES   16 /* paged runs from here on give their frames back when freed */
@@ -28,10 +27,11 @@ MI_POOL_HEAP MiPoolHeaps[MiPoolKinds][MI_POOL_NODES];
 ULONG MiPoolNodeCount = 1;
 SIZE_T MiPoolPages[MiPoolKinds];
 
-static ULONG_PTR MipRegionStart[2];                /* (C) nonpaged, paged */
-static ULONG_PTR MipRegionSize[2];                 /* (C) */
-static PMI_POOL_SEGMENT *MipLeaves[2][MIP_LEAVES]; /* (A) made on first use, stay */
-static LONG MipPins;                               /* (A) */
+ULONG_PTR MiPoolRegionStart[2];
+ULONG_PTR MiPoolRegionSize[2];
+PMI_POOL_SEGMENT *MiPoolLeaves[2][MI_POOL_LEAVES];
+
+static LONG MipPins; /* (A) */
 
 VOID
 MipInitializeSegments(VOID)
@@ -40,8 +40,8 @@ MipInitializeSegments(VOID)
     ULONG_PTR End;
 
     for (Region = 0; Region < 2; Region += 1) {
-        MiRegionBounds(Region == 0 ? MiRegionNonPagedPool : MiRegionPagedPool, &MipRegionStart[Region], &End);
-        MipRegionSize[Region] = MIN(End - MipRegionStart[Region], (ULONG_PTR)MIP_LEAVES << 30);
+        MiRegionBounds(Region == 0 ? MiRegionNonPagedPool : MiRegionPagedPool, &MiPoolRegionStart[Region], &End);
+        MiPoolRegionSize[Region] = MIN(End - MiPoolRegionStart[Region], (ULONG_PTR)MI_POOL_LEAVES << 30);
     }
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
         for (Node = 0; Node < MI_POOL_NODES; Node += 1) {
@@ -54,37 +54,17 @@ MipInitializeSegments(VOID)
 
 /* --- The table by address --------------------------------------------------------------------- */
 
-PMI_POOL_SEGMENT
-MipSegmentOf(PVOID Address)
-{
-    PMI_POOL_SEGMENT *Leaf;
-    ULONG_PTR Offset;
-    ULONG Region;
-
-    for (Region = 0; Region < 2; Region += 1) {
-        Offset = (ULONG_PTR)Address - MipRegionStart[Region];
-        if (Offset < MipRegionSize[Region]) {
-            Leaf = __atomic_load_n(&MipLeaves[Region][Offset >> 30], __ATOMIC_ACQUIRE);
-            if (Leaf == NULL) {
-                return NULL;
-            }
-            return __atomic_load_n(&Leaf[(Offset >> MI_POOL_SEGMENT_SHIFT) & 511], __ATOMIC_ACQUIRE);
-        }
-    }
-    return NULL;
-}
-
 /* The slot of the table for an address; NULL if its leaf cannot be made. */
 static PMI_POOL_SEGMENT *
 MipMapSlot(MI_POOL_KIND Kind, ULONG_PTR Address)
 {
     ULONG Region = Kind == MiPoolPaged;
-    ULONG_PTR Offset = Address - MipRegionStart[Region];
-    PMI_POOL_SEGMENT **Place = &MipLeaves[Region][Offset >> 30];
+    ULONG_PTR Offset = Address - MiPoolRegionStart[Region];
+    PMI_POOL_SEGMENT **Place = &MiPoolLeaves[Region][Offset >> 30];
     PMI_POOL_SEGMENT *Leaf = __atomic_load_n(Place, __ATOMIC_ACQUIRE);
     PMI_POOL_SEGMENT *Fresh;
 
-    if (Offset >= MipRegionSize[Region]) {
+    if (Offset >= MiPoolRegionSize[Region]) {
         return NULL;
     }
     if (Leaf == NULL) {

@@ -50,57 +50,26 @@ MipTagCountersSlow(PMI_POOL_CACHE Cache, ULONG Row)
     return &Page[Row % MI_TAGS_PER_PAGE];
 }
 
-static VOID
+VOID
 MipCountShared(ULONG Tag, BOOLEAN Paged, ULONG64 Allocs, ULONG64 Frees, ULONG64 Bytes)
 {
     PMI_TAG_COUNTERS Counters = &MipSharedCounters[MipTagRow(Tag)];
+    PMI_TAG_SIDE Side = Paged ? &Counters->Paged : &Counters->NonPaged;
 
-    __atomic_fetch_add(Paged ? &Counters->PagedAllocs : &Counters->NonPagedAllocs, Allocs, __ATOMIC_RELAXED);
-    __atomic_fetch_add(Paged ? &Counters->PagedFrees : &Counters->NonPagedFrees, Frees, __ATOMIC_RELAXED);
-    __atomic_fetch_add(Paged ? &Counters->PagedBytes : &Counters->NonPagedBytes, Bytes, __ATOMIC_RELAXED);
-}
-
-VOID
-MipChargeTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
-{
-    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
-
-    if (__builtin_expect(Counters == NULL, 0)) {
-        MipCountShared(Tag, Paged, 1, 0, Bytes);
-    } else if (Paged) {
-        MipCount(&Counters->PagedAllocs, 1);
-        MipCount(&Counters->PagedBytes, Bytes);
-    } else {
-        MipCount(&Counters->NonPagedAllocs, 1);
-        MipCount(&Counters->NonPagedBytes, Bytes);
-    }
-}
-
-VOID
-MipCreditTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
-{
-    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
-
-    if (__builtin_expect(Counters == NULL, 0)) {
-        MipCountShared(Tag, Paged, 0, 1, 0 - (ULONG64)Bytes);
-    } else if (Paged) {
-        MipCount(&Counters->PagedFrees, 1);
-        MipCount(&Counters->PagedBytes, 0 - (ULONG64)Bytes);
-    } else {
-        MipCount(&Counters->NonPagedFrees, 1);
-        MipCount(&Counters->NonPagedBytes, 0 - (ULONG64)Bytes);
-    }
+    __atomic_fetch_add(&Side->Allocs, Allocs, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&Side->Frees, Frees, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&Side->Bytes, Bytes, __ATOMIC_RELAXED);
 }
 
 static VOID
 MipAddCounters(PMI_POOL_TAG_ROW Row, PMI_TAG_COUNTERS Counters)
 {
-    Row->NonPagedAllocs += __atomic_load_n(&Counters->NonPagedAllocs, __ATOMIC_RELAXED);
-    Row->NonPagedFrees += __atomic_load_n(&Counters->NonPagedFrees, __ATOMIC_RELAXED);
-    Row->NonPagedBytes += __atomic_load_n(&Counters->NonPagedBytes, __ATOMIC_RELAXED);
-    Row->PagedAllocs += __atomic_load_n(&Counters->PagedAllocs, __ATOMIC_RELAXED);
-    Row->PagedFrees += __atomic_load_n(&Counters->PagedFrees, __ATOMIC_RELAXED);
-    Row->PagedBytes += __atomic_load_n(&Counters->PagedBytes, __ATOMIC_RELAXED);
+    Row->NonPagedAllocs += __atomic_load_n(&Counters->NonPaged.Allocs, __ATOMIC_RELAXED);
+    Row->NonPagedFrees += __atomic_load_n(&Counters->NonPaged.Frees, __ATOMIC_RELAXED);
+    Row->NonPagedBytes += __atomic_load_n(&Counters->NonPaged.Bytes, __ATOMIC_RELAXED);
+    Row->PagedAllocs += __atomic_load_n(&Counters->Paged.Allocs, __ATOMIC_RELAXED);
+    Row->PagedFrees += __atomic_load_n(&Counters->Paged.Frees, __ATOMIC_RELAXED);
+    Row->PagedBytes += __atomic_load_n(&Counters->Paged.Bytes, __ATOMIC_RELAXED);
 }
 
 BOOLEAN

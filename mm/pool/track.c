@@ -146,13 +146,9 @@ MiQueryPoolStack(ULONG StackId, PVOID *Frames, ULONG Maximum)
 }
 
 ULONG
-MipCaptureOwner(PBOOLEAN Image)
+MipCaptureImageStack(VOID)
 {
     PVOID Frames[MI_STACK_FRAMES];
 
-    *Image = KiInImageCode();
-    if (!*Image || !MiPoolTrack) {
-        return 0;
-    }
     return MiNotePoolStack(Frames, KiCaptureImageStack(Frames, MI_STACK_FRAMES));
 }

@@ -1,0 +1,31 @@
+/*
+ * start.c - the order in which the machine is put together.
+ *
+ * Entered by boot/ in long mode on the entry stub's tables and stack, interrupts off. Descriptor tables come first, so
+ * that a fault on the way is a line and not a reset; then memory, after which nothing of the entry stub is used;
+ * then the region behind gs, the local APIC, the clocks, and the core.
+ */
+#include "halp.h"
+
+static HAL_LOADER_BLOCK HalpLoaderBlock;
+
+VOID DECLSPEC_NORETURN
+HalpStartMachine(const HALP_BOOT_INFO *Info)
+{
+    PHALP_PROCESSOR Processor;
+
+    Processor = &HalpProcessors[0];
+    HalpInitializeConsole();
+    HalpPrepareProcessor();
+    HalpLoadDescriptors(Processor);
+    HalpReadOptions(Info, &HalpLoaderBlock);
+    HalpLoaderBlock.MachineName = "amd64";
+    HalpLoaderBlock.Isolation = "page tables";
+    HalpInitializeMemory(Info, &HalpLoaderBlock, 1);
+    HalpInitializeProcessor(0);
+    HalpWriteMsr(HALP_MSR_GS_BASE, (ULONG_PTR)Processor->Pcr);
+    HalpInitializeApic();
+    Processor->ApicId = HalpApicId();
+    HalpInitializeClock();
+    HalpStartCore(&HalpLoaderBlock);
+}

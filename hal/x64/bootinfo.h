@@ -1,0 +1,46 @@
+/*
+ * What the entry stubs in boot/ tell the bare-metal machine, whatever firmware or loader they were started by.
+ *
+ * On entry to HalpStartMachine: long mode, interrupts off, the kernel image mapped at HALP_KERNEL_BASE and the
+ * first 4 GB at their own addresses, all of it writable and executable, by tables that the machine replaces. Physical
+ * addresses below 4 GB can be used as pointers until then.
+ *
+ * The same file serves the entry stub and the linker script: the numbers come first.
+ */
+#ifndef HAL_X64_BOOTINFO_H
+#define HAL_X64_BOOTINFO_H
+
+/* Physical address 0 of the image: the last 2 GB of the address space, as the kernel code model wants it. */
+#define HALP_KERNEL_BASE 0xFFFFFFFF80000000
+#define HALP_KERNEL_LOAD 0x200000
+
+#ifndef __ASSEMBLER__
+
+#include <hal/hal.h>
+
+#define HALP_BOOT_RANGES 64
+#define HALP_BOOT_IMAGES 4
+#define HALP_COMMAND_LINE 1024
+
+typedef struct _HALP_BOOT_RANGE {
+    ULONG64 Base; /* bytes */
+    ULONG64 Size;
+} HALP_BOOT_RANGE, *PHALP_BOOT_RANGE;
+
+typedef struct _HALP_BOOT_INFO {
+    ULONG RamCount;
+    HALP_BOOT_RANGE Ram[HALP_BOOT_RANGES]; /* usable RAM, in any order, the image and the files in it */
+    ULONG ImageCount;
+    HALP_BOOT_RANGE Images[HALP_BOOT_IMAGES]; /* files the loader put into RAM */
+    char CommandLine[HALP_COMMAND_LINE];
+    ULONG64 AcpiRoot; /* physical address of the RSDP, 0 if it is not known */
+} HALP_BOOT_INFO, *PHALP_BOOT_INFO;
+
+/* The machine's beginning; Info is in the kernel image. */
+VOID DECLSPEC_NORETURN HalpStartMachine(const HALP_BOOT_INFO *Info);
+
+/* One line for a person on the first serial port, then the machine stops with status 2. */
+VOID DECLSPEC_NORETURN HalpRefuse(const char *Text);
+
+#endif
+#endif

@@ -1,0 +1,157 @@
+#!/usr/bin/perl
+# The bare-metal kernel in QEMU: the kernel tests there, what it refuses, how it is stopped, a driver.
+# KERNEL_TESTS_AMD64 names the test kernel; NTMM_AMD64 and SAMPLE, both or none, the kernel and a driver for it.
+# T=word runs only the kernel tests with that in their name or path.
+#
+# The machine's time counts its instructions (-icount) and jumps to the next timer when nothing runs, so a run takes
+# what it computes, and a busy host does not matter.
+use strict;
+use warnings;
+use File::Temp qw(tempdir);
+use IO::Select;
+use IPC::Open2;
+use JSON::PP;
+use Test::More;
+use Time::HiRes qw(time sleep);
+
+my $Tests = $ENV{KERNEL_TESTS_AMD64} or BAIL_OUT('KERNEL_TESTS_AMD64 must name the test kernel');
+my $Qemu = 'qemu-system-x86_64';
+grep { -x "$_/$Qemu" } split /:/, $ENV{PATH} or plan skip_all => "$Qemu is not installed";
+
+my $Folder = tempdir('ntmm-boot-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $Limit = 600;
+my $ExitBase = 16;
+
+# Boot a kernel. Options: memory, append, more (words for QEMU), real (time of the host), when and monitor (send that line
+# to QEMU's monitor when that text has appeared). Returns text, report, status of the machine (undef: QEMU failed).
+sub boot {
+    my ($Kernel, %Option) = @_;
+    my $Report = "$Folder/report";
+    unlink $Report, "$Folder/monitor";
+    my @Words = ($Qemu, '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', $Option{memory} // '256M', '-smp', '1',
+                 '-display', 'none', '-nodefaults', '-no-reboot', '-serial', 'stdio', '-serial', "file:$Report",
+                 '-monitor', "unix:$Folder/monitor,server=on,wait=off",
+                 '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04', '-kernel', $Kernel,
+                 '-append', $Option{append} // '', @{$Option{more} // []});
+    push @Words, '-icount', 'shift=0,sleep=off' unless $Option{real};
+    my $Process = open2(my $Out, my $In, @Words);
+    my ($Text, $End, $Sent) = ('', time + $Limit, 0);
+    my $Select = IO::Select->new($Out);
+    while (time < $End) {
+        $Select->can_read(1) or next;
+        sysread($Out, $Text, 65536, length $Text) or last;
+        if (defined $Option{monitor} && !$Sent && $Text =~ $Option{when}) {
+            monitor($Option{monitor});
+            $Sent = 1;
+        }
+    }
+    kill 'KILL', $Process if time >= $End;
+    waitpid $Process, 0;
+    my $Code = $? & 127 ? undef : $? >> 8;
+    my $Status = defined $Code && $Code & 1 && $Code >> 1 >= $ExitBase ? ($Code >> 1) - $ExitBase : undef;
+    diag("QEMU ended with $?\n", substr($Text, -2000)) unless defined $Status;
+    return { text => $Text, report => slurp($Report), status => $Status };
+}
+
+sub monitor {
+    my ($Line) = @_;
+    require IO::Socket::UNIX;
+    my $Socket = IO::Socket::UNIX->new(Peer => "$Folder/monitor") or die "QEMU's monitor: $!";
+    print $Socket "$Line\n";
+    sleep 0.5;
+    close $Socket;
+}
+
+sub slurp {
+    my ($Path) = @_;
+    open my $File, '<', $Path or return '';
+    local $/;
+    return <$File> // '';
+}
+
+# Every test of the plan ran, in order, and none failed.
+sub check_tap {
+    my ($Run, $Name) = @_;
+    my ($Plan) = $Run->{text} =~ /^1\.\.(\d+)$/m;
+    my @Passed = $Run->{text} =~ /^ok (\d+) - /mg;
+    my @Failed = $Run->{text} =~ /^(not ok .*)$/mg;
+    ok($Plan, "$Name: there is a plan");
+    is_deeply(\@Failed, [], "$Name: nothing failed") or diag(join '', $Run->{text} =~ /^((?:#|not).*\n)/mg);
+    is_deeply(\@Passed, [1 .. $Plan // 0], "$Name: all of it ran");
+    is($Run->{status}, 0, "$Name: status");
+    note("$Name: " . @Passed . ' kernel tests');
+}
+
+subtest 'kernel tests' => sub {
+    my $Run = boot($Tests, append => $ENV{T} ? "test=$ENV{T}" : '',
+                   more => ['-rtc', 'base=2024-02-29T12:34:56,clock=vm']);
+    check_tap($Run, 'all');
+    like($Run->{text}, qr/booted at 2024-02-29 12:34:5[6-9]/, 'the battery clock is read') unless $ENV{T};
+};
+
+unless ($ENV{T}) {
+    # Whatever firmware or the last system left in memory: records and pages of free frames are not read before they are
+    # written. Everything from 16 MB is filled.
+    subtest 'dirty memory' => sub {
+        open my $Dirt, '>:raw', "$Folder/dirt" or die "dirt: $!";
+        print $Dirt "\xA5\x5A\xFF\x01\x80\x7F\xC3\xCC" x 131072 for 1 .. 110;
+        close $Dirt;
+        check_tap(boot($Tests, memory => '128M', append => 'seed=2',
+                       more => ['-device', "loader,file=$Folder/dirt,addr=0x1000000,force-raw=on"]), 'dirty');
+        unlink "$Folder/dirt";
+    };
+
+    subtest 'memory above 4 GB' => sub {
+        check_tap(boot($Tests, memory => '6G', append => 'test=Amd64'), '6 GB');
+    };
+
+    subtest 'little memory' => sub {
+        check_tap(boot($Tests, memory => '24M', append => 'test=Amd64'), '24 MB');
+        my $Run = boot($Tests, memory => '12M');
+        is($Run->{status}, 2, 'too little is refused');
+        like($Run->{text}, qr/\Antmm: .*memory.*\n\z/, 'in one line');
+    };
+
+    subtest 'an older processor and board' => sub {
+        check_tap(boot($Tests, append => 'test=Amd64', more => ['-machine', 'pc', '-cpu', 'qemu64']), 'pc');
+    };
+
+    subtest 'command line' => sub {
+        my $Run = boot($Tests, append => 'seed=7 test=Amd64IrqlIsCr8');
+        check_tap($Run, 'filter');
+        like($Run->{text}, qr/^1\.\.1$/m, 'one test was picked');
+        for my $Bad ('colour=red', 'seed=', 'seed=12x', 'seed=99999999999999999999', 'test') {
+            $Run = boot($Tests, append => $Bad);
+            is($Run->{status}, 2, "$Bad: refused");
+            like($Run->{text}, qr/\Antmm: .*\n\z/, "$Bad: in one line");
+        }
+    };
+
+    # The time-out of whoever started it: a nonmaskable interrupt.
+    subtest 'time-out' => sub {
+        my $Run = boot($Tests, append => 'test=KeTimersOfAllDistances', real => 1, when => qr/^1\.\.1$/m,
+                       monitor => 'nmi');
+        is($Run->{status}, 5, 'status');
+        my $Report = eval { decode_json($Run->{report}) };
+        is($Report->{stop}{reason}, 'timeout', 'the report says so');
+        is($Report->{machine}, 'amd64', 'and which machine it was');
+        cmp_ok(scalar @{$Report->{stop}{stack} // []}, '>', 0, 'and where');
+    };
+}
+
+SKIP: {
+    skip 'no driver', 1 if $ENV{T} || !$ENV{NTMM_AMD64} || !$ENV{SAMPLE};
+    subtest 'a driver' => sub {
+        my $Run = boot($ENV{NTMM_AMD64}, append => 'seed=3 image=hello.sys', more => ['-initrd', $ENV{SAMPLE}]);
+        is($Run->{status}, 0, 'status');
+        like($Run->{text}, qr/hello from .*\n.*goodbye/s, 'its text is on the first serial port');
+        my $Report = eval { decode_json($Run->{report}) };
+        is($Report->{seed}, 3, 'the report is on the second');
+        is($Report->{image}, 'hello.sys', 'and names it');
+        is_deeply($Report->{findings}, [], 'nothing found');
+        $Run = boot($ENV{NTMM_AMD64});
+        is($Run->{status}, 5, 'no image: nothing to do');
+    };
+}
+
+done_testing();
