@@ -1,13 +1,13 @@
 /*
- * PVH's hvm_start_info to the machine's boot information. Runs once, on the entry stub's tables, where physical
- * addresses are pointers; everything it is told lies below 4 GB. What the loader wrote is copied, because it may lie
- * in memory that is free afterwards, except the files, whose frames the machine keeps. After Xen's public document
- * of the x86/HVM direct boot ABI.
+ * PVH's hvm_start_info to the machine's boot information. Runs once, on the entry stub's tables, where
+ * physical addresses are pointers; everything it is told lies below 4 GB. What the loader wrote is copied,
+ * because it may lie in memory that is free afterwards, except the files, whose frames the machine keeps.
+ * After Xen's public document of the x86/HVM direct boot ABI.
  */
 #include <hal/x64/bootinfo.h>
 
 #define PVH_MAGIC 0x336EC578u
-#define PVH_RAM 1u
+#define PVH_RAM   1u
 
 typedef struct _PVH_START_INFO {
     ULONG Magic;

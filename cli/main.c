@@ -28,8 +28,8 @@
 #define NTMM_VERSION "0.1.0"
 #endif
 
-/* Words of the machine's command line: its name, six options, the drives, the image, the end. */
-#define MACHINE_WORDS (1 + 2 * 6 + 2 * RUN_DRIVE_LETTERS + 2)
+/* Words of the machine's command line: its name, six options, the drives, the requests, the image, the end. */
+#define MACHINE_WORDS (1 + 2 * 6 + 2 * RUN_DRIVE_LETTERS + 4 * MAXIMUM_REQUESTS + 2)
 
 /*
  * The command line of the machine, and the words in it that had to be made.
@@ -76,6 +76,25 @@ MainpFindMachine(void)
 }
 
 /*
+ * The words for the requests.
+ */
+static char **
+MainpPutRequests(const RUN_OPTIONS *Options, char **Word)
+{
+    const RUN_REQUEST *Request;
+
+    for (Request = Options->Requests; Request < Options->Requests + Options->RequestCount; Request += 1) {
+        *Word++ = "--ioctl";
+        *Word++ = Request->Target;
+        if (Request->InputHex != NULL || Request->InputFile != NULL) {
+            *Word++ = Request->InputHex != NULL ? "--ioctl-hex" : "--ioctl-file";
+            *Word++ = Request->InputHex != NULL ? Request->InputHex : Request->InputFile;
+        }
+    }
+    return Word;
+}
+
+/*
  * Spell out the machine's command line. Time is kept on this side, so it gets no limit of its own.
  */
 static void
@@ -105,6 +124,7 @@ MainpBuildCommand(char *Machine, const RUN_OPTIONS *Options, MACHINE_COMMAND *Co
             *Word++ = Command->Drives[Index].Data;
         }
     }
+    Word = MainpPutRequests(Options, Word);
     TextPrint(&Command->Image, "%s%s", Options->Image[0] == '-' ? "./" : "", Options->Image);
     *Word++ = Command->Image.Data;
     *Word = NULL;
@@ -208,6 +228,7 @@ MainpRun(int Count, char **Words)
     int Status;
 
     if (!OptionsParse(Count, Words, &Options)) {
+        OptionsFree(&Options);
         return EXIT_USAGE;
     }
     if (Options.Help) {
@@ -221,6 +242,7 @@ MainpRun(int Count, char **Words)
     }
     OptionsPrintNotes(&Options);
     Status = MainpRunMachine(Machine, &Options);
+    OptionsFree(&Options);
     free(Machine);
     return Status;
 }

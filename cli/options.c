@@ -218,6 +218,17 @@ OptionpTimeout(RUN_OPTIONS *Options, const char *Value)
 }
 
 static bool
+OptionpIoctl(RUN_OPTIONS *Options, const char *Value)
+{
+    if (Options->RequestCount == MAXIMUM_REQUESTS) {
+        Diag("--ioctl: at most %d requests can be made", MAXIMUM_REQUESTS);
+        return false;
+    }
+    Options->RequestCount += 1;
+    return RequestParse(Value, &Options->Requests[Options->RequestCount - 1]);
+}
+
+static bool
 OptionpJson(RUN_OPTIONS *Options, const char *Value)
 {
     Options->JsonFile = Value;
@@ -259,7 +270,7 @@ const RUN_OPTION RunOptionTable[] = {
      true, OptionpTimeout},
     {"--fail", "WHAT", "failure injection, for example nth:17 or rate:0.01", false, NULL},
     {"--ioctl", "REQUEST", "[DEVICE,]CODE[,in=HEX|in=@FILE][,out=N] after DriverEntry; repeatable",
-     false, NULL},
+     true, OptionpIoctl},
     {"--no-verify", NULL, "switch the verifier off", false, NULL},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
@@ -414,6 +425,16 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
     }
     Options->Image = Words[Index];
     return OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index);
+}
+
+void
+OptionsFree(RUN_OPTIONS *Options)
+{
+    unsigned Index;
+
+    for (Index = 0; Index < Options->RequestCount; Index += 1) {
+        RequestFree(&Options->Requests[Index]);
+    }
 }
 
 void

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "request.h"
+
 #define RUN_DRIVE_LETTERS 26
 
 /*
@@ -23,6 +25,8 @@ typedef struct _RUN_OPTIONS {
     const char *Drives[RUN_DRIVE_LETTERS];  /* host folder of A:, B:, ... */
     const char *JsonFile;                   /* "-": standard output */
     const char *ReportFile;                 /* "-": standard output */
+    RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
+    unsigned RequestCount;
     bool PageFileGiven;
     bool Quiet;
     bool Help;
@@ -49,6 +53,10 @@ extern const RUN_OPTION RunOptionTable[];
  */
 bool
 OptionsParse(int Count, char **Words, RUN_OPTIONS *Options);
+
+/* Give back what parsing allocated. */
+void
+OptionsFree(RUN_OPTIONS *Options);
 
 /* Say on standard error which accepted options do nothing yet. */
 void

@@ -13,6 +13,8 @@
 
 /* More findings than this are counted instead of shown; the JSON report has them all. */
 #define MAXIMUM_FINDINGS 100
+/* More bytes of a request's output than this are counted instead of shown. */
+#define MAXIMUM_OUTPUT 256
 
 static void
 ReportpPutForeign(const char *String, TEXT *Text)
@@ -212,6 +214,97 @@ ReportpPutLife(const cJSON *Report, TEXT *Text)
 }
 
 /*
+ * What a status means, for those that requests end with every day.
+ */
+static const char *
+ReportpStatusName(uint64_t Status)
+{
+    static const struct {
+        uint32_t Status;
+        const char *Name;
+    } Names[] = {
+        {0x00000000, "success"},
+        {0x80000005, "buffer overflow"},
+        {0xC0000001, "unsuccessful"},
+        {0xC0000002, "not implemented"},
+        {0xC0000005, "access violation"},
+        {0xC000000D, "invalid parameter"},
+        {0xC000000E, "no such device"},
+        {0xC0000010, "invalid device request"},
+        {0xC0000022, "access denied"},
+        {0xC0000023, "buffer too small"},
+        {0xC0000024, "not a device"},
+        {0xC0000033, "not a device's name"},
+        {0xC0000034, "there is no such device"},
+        {0xC000003A, "there is no such device"},
+        {0xC000009A, "not enough memory"},
+        {0xC00000BB, "not supported"},
+        {0xC0000120, "cancelled"},
+    };
+    size_t Index;
+
+    for (Index = 0; Index < sizeof(Names) / sizeof(Names[0]); Index += 1) {
+        if (Names[Index].Status == Status) {
+            return Names[Index].Name;
+        }
+    }
+    return NULL;
+}
+
+/*
+ * The bytes of a string of digits, sixteen to a line, at most MAXIMUM_OUTPUT of them.
+ */
+static void
+ReportpPutBytes(const char *Digits, TEXT *Text)
+{
+    size_t Count = strlen(Digits) / 2;
+    size_t Index;
+
+    for (Index = 0; Index < Count && Index < MAXIMUM_OUTPUT; Index += 1) {
+        TextPut(Text, Index % 16 == 0 ? "    " : " ");
+        TextPrint(Text, "%.2s", Digits + 2 * Index);
+        if (Index % 16 == 15 || Index + 1 == Count || Index + 1 == MAXIMUM_OUTPUT) {
+            TextPut(Text, "\n");
+        }
+    }
+    if (Count > MAXIMUM_OUTPUT) {
+        TextPrint(Text, "    ... %llu more bytes\n", (unsigned long long)(Count - MAXIMUM_OUTPUT));
+    }
+}
+
+/*
+ * The requests of --ioctl and what became of them.
+ */
+static void
+ReportpPutRequests(const cJSON *Report, TEXT *Text)
+{
+    const cJSON *Requests = JsonMember(Report, "requests");
+    const cJSON *Request;
+
+    if (cJSON_GetArraySize(Requests) != 0) {
+        TextPut(Text, "\nRequests\n");
+    }
+    cJSON_ArrayForEach(Request, Requests) {
+        uint64_t Number = 0;
+        const char *Name;
+
+        (void)JsonCode(Request, "code", &Number);
+        TextPut(Text, "  ");
+        ReportpPutForeign(JsonString(Request, "device", "(the driver has no named device)"), Text);
+        TextPrint(Text, "  0x%08llX", (unsigned long long)Number);
+        if (!JsonCode(Request, "status", &Number)) {
+            TextPut(Text, "  not completed\n");
+            continue;
+        }
+        Name = ReportpStatusName(Number);
+        TextPrint(Text, "  status 0x%08llX%s%s%s, information %llu\n", (unsigned long long)Number,
+                  Name == NULL ? "" : " (", Name == NULL ? "" : Name, Name == NULL ? "" : ")",
+                  (unsigned long long)JsonCount(Request, "information"));
+        ReportpPutBytes(JsonString(Request, "output", ""), Text);
+    }
+}
+
+/*
  * A bug check or a stop, each with its stack.
  */
 static void
@@ -290,6 +383,7 @@ ReportRender(const cJSON *Report, bool WithBugCheck, TEXT *Text)
 {
     ReportpPutTitle(Report, Text);
     ReportpPutLife(Report, Text);
+    ReportpPutRequests(Report, Text);
     ReportpPutEnd(Report, WithBugCheck, Text);
     ReportpPutFindings(Report, Text);
     TablesRenderPool(Report, Text);

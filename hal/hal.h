@@ -66,6 +66,18 @@ typedef struct _HAL_IMAGE_FILE {
     SIZE_T Size;
 } HAL_IMAGE_FILE, *PHAL_IMAGE_FILE;
 
+#define HAL_MAXIMUM_REQUESTS 64
+#define HAL_MAXIMUM_REQUEST_BYTES (16u << 20)
+
+/* A device control request to make once the driver runs. Memory as for images. */
+typedef struct _HAL_REQUEST {
+    const char *Device; /* empty: the driver's first */
+    ULONG Code;
+    ULONG InputLength;
+    ULONG OutputLength;
+    const VOID *Input;
+} HAL_REQUEST, *PHAL_REQUEST;
+
 /*
  * The address-space layout. System space is [SystemStart, SystemEnd), whole top-level slots of 512 GB;
  * the core places its regions there, by the seed, except in slots named in ReservedSlots (bit n is the
@@ -84,6 +96,8 @@ typedef struct _HAL_LOADER_BLOCK {
     HAL_MEMORY_RUN Runs[HAL_MAXIMUM_RUNS];
     ULONG ImageCount;
     HAL_IMAGE_FILE Images[HAL_MAXIMUM_IMAGES];
+    ULONG RequestCount;
+    HAL_REQUEST Requests[HAL_MAXIMUM_REQUESTS];
     ULONG64 Seed;
     ULONG64 MemoryBytes;    /* as the user asked */
     ULONG64 PageFileBytes;

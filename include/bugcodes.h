@@ -59,6 +59,8 @@
 #define PHASE0_INITIALIZATION_FAILED ((ULONG)0x00000031)
 /* Start-up failed */
 #define PHASE1_INITIALIZATION_FAILED ((ULONG)0x00000032)
+/* An IRP was sent on that has no stack location left */
+#define NO_MORE_IRP_STACK_LOCATIONS ((ULONG)0x00000035)
 /* A worker routine returned owning a mutex */
 #define SYSTEM_EXIT_OWNED_MUTEX ((ULONG)0x00000039)
 /* An exception left a system service */

@@ -321,6 +321,23 @@ C_ASSERT(sizeof(DISPATCHER_CONTEXT) == 0x50);
 /* The caller's registers. */
 NTSYSAPI VOID NTAPI RtlCaptureContext(_Out_ PCONTEXT ContextRecord);
 
+/* Go on with the registers of ContextRecord; does not return. */
+NTSYSAPI VOID NTAPI RtlRestoreContext(_In_ PCONTEXT ContextRecord, _In_opt_ PEXCEPTION_RECORD ExceptionRecord);
+
+/* Raise an exception for the caller. Returns if a filter continues it. */
+NTSYSAPI VOID NTAPI RtlRaiseException(_Inout_ PEXCEPTION_RECORD ExceptionRecord);
+
+/* Leave all frames up to TargetFrame and go on there at TargetIp with ReturnValue; does not return. */
+NTSYSAPI VOID NTAPI RtlUnwind(_In_opt_ PVOID TargetFrame, _In_opt_ PVOID TargetIp,
+                              _In_opt_ PEXCEPTION_RECORD ExceptionRecord, _In_ PVOID ReturnValue);
+NTSYSAPI VOID NTAPI RtlUnwindEx(_In_opt_ PVOID TargetFrame, _In_opt_ PVOID TargetIp,
+                                _In_opt_ PEXCEPTION_RECORD ExceptionRecord, _In_ PVOID ReturnValue,
+                                _In_ PCONTEXT ContextRecord, _In_opt_ PUNWIND_HISTORY_TABLE HistoryTable);
+NTSYSAPI VOID NTAPI _local_unwind(_In_ PVOID TargetFrame, _In_ PVOID TargetIp);
+
+/* The base of the image that PcValue is in, also in *BaseOfImage; NULL if it is in none. */
+NTSYSAPI PVOID NTAPI RtlPcToFileHeader(_In_ PVOID PcValue, _Out_ PVOID *BaseOfImage);
+
 /* The entry of the function that contains ControlPc, and its image's base; NULL for a leaf. */
 NTSYSAPI PRUNTIME_FUNCTION NTAPI RtlLookupFunctionEntry(
     _In_ ULONG64 ControlPc, _Out_ PULONG64 ImageBase, _Inout_opt_ PUNWIND_HISTORY_TABLE HistoryTable);

@@ -180,7 +180,7 @@ C_ASSERT(FIELD_OFFSET(MDL, ByteOffset) == 0x2c);
      MDL_PARTIAL_HAS_BEEN_MAPPED | MDL_PARENT_MAPPED_SYSTEM_VA | MDL_IO_SPACE)
 
 /* What an MDL describes: address in the locking process, its page, offset, bytes, page frames. */
-#define MmGetMdlVirtualAddress(Mdl) ((PVOID)((PCHAR)((Mdl)->StartVa) + (Mdl)->ByteOffset))
+#define MmGetMdlVirtualAddress(Mdl) ((PVOID)((ULONG_PTR)(Mdl)->StartVa + (Mdl)->ByteOffset))
 #define MmGetMdlBaseVa(Mdl) ((Mdl)->StartVa)
 #define MmGetMdlByteCount(Mdl) ((Mdl)->ByteCount)
 #define MmGetMdlByteOffset(Mdl) ((Mdl)->ByteOffset)

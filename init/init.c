@@ -1,5 +1,7 @@
 /* Bringing the system up; see init.h. */
 #include "init.h"
+#include <io/io.h>
+#include <mm/mdl/mdl.h>
 #include <mm/phys/pfn.h>
 #include <mm/pool/pool.h>
 #include <mm/stack/stack.h>
@@ -65,6 +67,8 @@ InitpPhaseOne(PVOID Context)
             InitpFail("a processor did not start");
         }
     }
+    IoLockPages = MiProbeAndLockPages;
+    IoInitialize();
     if (!NT_SUCCESS(LdrInitializeSystemImage())) {
         InitpFail("not enough memory to start; give --memory more");
     }

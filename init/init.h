@@ -36,6 +36,11 @@ extern INIT_RUN InitRun;
 /* Live the driver's life. PASSIVE_LEVEL, in the first system thread. Returns the exit status without stops. */
 ULONG InitRunDriver(const HAL_IMAGE_FILE *File);
 
+/* Make the requests that were asked for, and wait for their end (ioctl.c). PASSIVE_LEVEL, while the driver is loaded. */
+VOID InitSendRequests(PDRIVER_OBJECT Driver);
+/* The part of the report about them. Any IRQL. */
+VOID InitWriteRequests(VOID);
+
 /* Record as findings what the image still holds. PASSIVE_LEVEL, after the image has been unloaded or has failed. */
 VOID InitFindLeaks(VOID);
 

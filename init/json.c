@@ -147,3 +147,17 @@ InitJsonHex(const char *Key, ULONG64 Value, ULONG Digits)
     InitpBegin(Key);
     InitpPutString(Text);
 }
+
+VOID
+InitJsonBytes(const char *Key, const VOID *Bytes, SIZE_T Size)
+{
+    InitpBegin(Key);
+    InitpPut('"');
+    for (SIZE_T Index = 0; Index < Size; Index += 1) {
+        UCHAR Byte = ((const UCHAR *)Bytes)[Index];
+
+        InitpPut("0123456789ABCDEF"[Byte >> 4]);
+        InitpPut("0123456789ABCDEF"[Byte & 15]);
+    }
+    InitpPut('"');
+}

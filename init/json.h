@@ -15,6 +15,7 @@ VOID InitJsonNumber(const char *Key, ULONG64 Value);
 VOID InitJsonBoolean(const char *Key, BOOLEAN Value);
 VOID InitJsonNull(const char *Key);
 VOID InitJsonHex(const char *Key, ULONG64 Value, ULONG Digits); /* "0x" and at least Digits upper-case digits */
+VOID InitJsonBytes(const char *Key, const VOID *Bytes, SIZE_T Size); /* a string of hexadecimal digits */
 VOID InitJsonFlush(VOID);                                  /* hand the rest to the machine */
 
 #endif

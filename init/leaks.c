@@ -7,6 +7,7 @@
  */
 #include "init.h"
 #include "json.h"
+#include <io/io.h>
 #include <mm/mdl/track.h>
 #include <mm/pool/pool.h>
 #include <ps/ps.h>
@@ -133,9 +134,38 @@ InitpTrackedLeak(const MI_TRACKED *Tracked, PVOID Context)
     KiReportFinding(&Finding);
 }
 
+static VOID
+InitpLeftLeak(const IO_LEFT *Left, PVOID Context)
+{
+    const char *What = Context;
+    KI_FINDING Finding = {.Rule = What[0] == 'd' ? "device-leak" : "symlink-leak", .Address = (ULONG64)Left->Object};
+
+    if (!Left->Image) {
+        return;
+    }
+    if (Left->Name->Length != 0) {
+        RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "the %s %wZ was not deleted", What, Left->Name);
+    } else {
+        RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a %s without a name was not deleted", What);
+    }
+    InitpSetFrames(&Finding, Left->StackId);
+    KiReportFinding(&Finding);
+}
+
+/* Devices and links stay lawfully with a driver that cannot be unloaded. */
+static VOID
+InitpDeviceLeaks(VOID)
+{
+    if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {
+        IoEnumerateDevices(InitpLeftLeak, "device");
+        IoEnumerateLinks(InitpLeftLeak, "symbolic link");
+    }
+}
+
 VOID
 InitFindLeaks(VOID)
 {
+    InitpDeviceLeaks();
     MiEnumerateTracked(InitpTrackedLeak, NULL);
     PsEnumerateThreads(InitpThreadLeak, NULL);
     ObEnumerateHandles(InitpHandleLeak, NULL);

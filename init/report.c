@@ -277,6 +277,7 @@ InitWriteReport(const KI_STOP *Stop, ULONG ExitStatus)
     InitpBugCheck(Stop);
     InitpStop(Stop);
     InitpMissing();
+    InitWriteRequests();
     InitpFindings();
     InitWritePoolReport();
     InitpPages();

@@ -1,71 +1,27 @@
 /*
- * A driver's life: load, DriverEntry, DriverUnload if it set one, checks.
+ * A driver's life: load, DriverEntry, the requests asked for, DriverUnload if it set one, checks.
  *
- * The driver object is made here as long as there is no I/O manager: it is nonpaged, has the documented layout,
- * and lives as long as the driver. An address range that an unloaded driver had is not used again.
+ * The driver object is io/'s and goes with the driver, unless devices that were not deleted still refer to it. An
+ * address range that an unloaded driver had is not used again.
  */
 #include "init.h"
 #include <ex/ex.h>
+#include <io/io.h>
 #include <mm/pool/pool.h>
 #include <ps/ps.h>
 #include <rtl/rtl.h>
 
-#define INIT_TAG 'virD'
-#define INIT_SERVICES L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
-
 INIT_RUN InitRun;
 
-/* The object and what hangs on it, in one block. */
-typedef struct _INIT_DRIVER {
-    DRIVER_OBJECT Object;
-    DRIVER_EXTENSION Extension;
-    UNICODE_STRING RegistryPath;
-    UNICODE_STRING HardwareDatabase;
-    WCHAR NameBuffer[8 + LDR_MODULE_NAME];
-    WCHAR PathBuffer[RTL_NUMBER_OF(INIT_SERVICES) + LDR_MODULE_NAME];
-} INIT_DRIVER;
-
-static VOID
-InitpSetString(PUNICODE_STRING String, PWCHAR Buffer, const WCHAR *Prefix, const char *Stem)
+static NTSTATUS
+InitpCreateDriver(PLDR_MODULE Module, PDRIVER_OBJECT *Driver, PUNICODE_STRING *RegistryPath)
 {
-    USHORT Length = 0;
+    IO_DRIVER_PARAMETERS Parameters = {.Name = Module->Name, .Start = Module->Base, .Size = Module->Size,
+                                       .Section = Module};
 
-    for (; *Prefix != 0; Prefix += 1) {
-        Buffer[Length++] = *Prefix;
-    }
-    for (; *Stem != 0 && *Stem != '.'; Stem += 1) {
-        Buffer[Length++] = (UCHAR)*Stem;
-    }
-    Buffer[Length] = 0;
-    String->Buffer = Buffer;
-    String->Length = (USHORT)(Length * sizeof(WCHAR));
-    String->MaximumLength = (USHORT)(String->Length + sizeof(WCHAR));
-}
-
-static INIT_DRIVER *
-InitpCreateDriver(PLDR_MODULE Module)
-{
-    INIT_DRIVER *Driver = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Driver), INIT_TAG);
-
-    if (Driver == NULL) {
-        return NULL;
-    }
-    Driver->Object.Type = 4;
-    Driver->Object.Size = sizeof(DRIVER_OBJECT);
-    Driver->Object.Flags = 2;
-    Driver->Object.DriverStart = Module->Base;
-    Driver->Object.DriverSize = Module->Size;
-    Driver->Object.DriverSection = Module;
-    Driver->Object.DriverExtension = &Driver->Extension;
-    Driver->Object.DriverInit = (PDRIVER_INITIALIZE)(ULONG_PTR)(Module->Base + Module->Info->EntryPoint);
-    Driver->Extension.DriverObject = &Driver->Object;
-    InitpSetString(&Driver->Object.DriverName, Driver->NameBuffer, L"\\Driver\\", Module->Name);
-    InitpSetString(&Driver->RegistryPath, Driver->PathBuffer, INIT_SERVICES, Module->Name);
-    InitpSetString(&Driver->Extension.ServiceKeyName, Driver->NameBuffer, L"\\Driver\\", Module->Name);
-    Driver->Extension.ServiceKeyName.Buffer += 8;
-    Driver->Extension.ServiceKeyName.Length -= 8 * sizeof(WCHAR);
-    Driver->Extension.ServiceKeyName.MaximumLength -= 8 * sizeof(WCHAR);
-    return Driver;
+    IoInvalidDeviceRequest = (PDRIVER_DISPATCH)(ULONG_PTR)LdrExportAddress("IopInvalidDeviceRequest");
+    Parameters.EntryPoint = (PDRIVER_INITIALIZE)(ULONG_PTR)(Module->Base + Module->Info->EntryPoint);
+    return IoMakeDriverObject(&Parameters, Driver, RegistryPath);
 }
 
 /* A driver's routine must return at the IRQL and with the APC state it was called with. */
@@ -78,22 +34,24 @@ InitpCheckReturn(const char *What)
 }
 
 static VOID
-InitpStartDriver(INIT_DRIVER *Driver)
+InitpStartDriver(PDRIVER_OBJECT Driver, PUNICODE_STRING RegistryPath)
 {
     InitRun.EntryCalled = TRUE;
-    InitRun.EntryStatus = (NTSTATUS)KiCallImage((PVOID)(ULONG_PTR)Driver->Object.DriverInit, (ULONG_PTR)&Driver->Object,
-                                                (ULONG_PTR)&Driver->RegistryPath, 0, 0);
+    InitRun.EntryStatus = (NTSTATUS)KiCallImage((PVOID)(ULONG_PTR)Driver->DriverInit, (ULONG_PTR)Driver,
+                                                (ULONG_PTR)RegistryPath, 0, 0);
     InitRun.EntryReturned = TRUE;
     InitpCheckReturn("DriverEntry");
 }
 
 static VOID
-InitpUnloadDriver(INIT_DRIVER *Driver)
+InitpUnloadDriver(PDRIVER_OBJECT Driver)
 {
-    if (Driver->Object.DriverUnload != NULL) {
-        KiCallImage((PVOID)(ULONG_PTR)Driver->Object.DriverUnload, (ULONG_PTR)&Driver->Object, 0, 0, 0);
+    if (Driver->DriverUnload != NULL) {
+        KiCallImage((PVOID)(ULONG_PTR)Driver->DriverUnload, (ULONG_PTR)Driver, 0, 0, 0);
         InitpCheckReturn("DriverUnload");
         InitRun.Unloaded = TRUE;
+    } else {
+        IoShutDown();
     }
 }
 
@@ -145,25 +103,31 @@ ULONG
 InitRunDriver(const HAL_IMAGE_FILE *File)
 {
     const char *Reason;
-    INIT_DRIVER *Driver;
+    PUNICODE_STRING RegistryPath;
+    PDRIVER_OBJECT Driver;
     NTSTATUS Status;
 
     InitRun.ImageName = File->Name;
     InitRun.Thread = KiCurrentThread();
     Status = LdrLoadImage(File, &InitRun.Module, &Reason);
-    Driver = NT_SUCCESS(Status) ? InitpCreateDriver(InitRun.Module) : NULL;
-    if (Driver == NULL) {
+    if (NT_SUCCESS(Status)) {
+        Reason = "no driver object";
+        Status = InitpCreateDriver(InitRun.Module, &Driver, &RegistryPath);
+    }
+    if (!NT_SUCCESS(Status)) {
         CHAR Line[256];
         LONG Length = RtlpPrintBuffer(Line, sizeof(Line), "ntmm: %s cannot be loaded: %s (0x%08X)\n", File->Name,
-                                 NT_SUCCESS(Status) ? "not enough memory" : Reason, (ULONG)Status);
+                                      Reason, (ULONG)Status);
 
         HalPutDiagnostic(Line, (SIZE_T)Length);
         HalExit(INIT_EXIT_UNLOADABLE);
     }
     InitNotePoolTags();
-    InitpStartDriver(Driver);
+    InitpStartDriver(Driver, RegistryPath);
     if (NT_SUCCESS(InitRun.EntryStatus)) {
         LdrDiscardSections(InitRun.Module);
+        IoDriverStarted(Driver);
+        InitSendRequests(Driver);
         InitpUnloadDriver(Driver);
     }
     InitpSettle();
@@ -173,7 +137,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         InitpStopTimers(InitRun.Module);
         MiForgetLookasideLists(InitRun.Module->Base, InitRun.Module->Size);
         LdrUnloadImage(InitRun.Module);
-        ExFreePoolWithTag(Driver, INIT_TAG);
+        ObfDereferenceObject(Driver);
     }
     return InitpExitStatus();
 }

@@ -47,15 +47,14 @@ KipNoImage(ULONG64 Address)
     return FALSE;
 }
 
-static BOOLEAN
-KipIsCoreCode(ULONG64 Address)
+BOOLEAN
+KiIsCoreCode(ULONG64 Address)
 {
     return Address >= (ULONG_PTR)__executable_start && Address < (ULONG_PTR)etext;
 }
 
-/* Is [Address, Address + 16) on one of the thread's stacks? */
-static BOOLEAN
-KipIsOnStack(const struct _KTHREAD *Thread, ULONG64 Address)
+BOOLEAN
+KiIsOnStack(const struct _KTHREAD *Thread, ULONG64 Address)
 {
     const KI_STACK_SEGMENT *Segment;
 
@@ -99,8 +98,36 @@ KipOlderRecord(KI_WALK *Walk, ULONG Kind)
     return NULL;
 }
 
+/* The next older record of an image's registers: a call of the core, or an exception. */
+static PKI_BOUNDARY_RECORD
+KipOlderImage(KI_WALK *Walk)
+{
+    while (Walk->Record > Walk->Thread->Boundaries) {
+        Walk->Record -= 1;
+        if (Walk->Record->Kind == KI_BOUNDARY_BARRIER) {
+            break;
+        }
+        if (Walk->Record->Kind == KI_BOUNDARY_EXPORT || Walk->Record->Kind == KI_BOUNDARY_TRAP) {
+            return Walk->Record;
+        }
+    }
+    Walk->Record = Walk->Thread->Boundaries;
+    return NULL;
+}
+
+/* Is Return the place where the next older exception interrupted an image? */
+static BOOLEAN
+KipIsTrapReturn(const KI_WALK *Walk, ULONG64 Return)
+{
+    KI_WALK Peek = *Walk;
+    PKI_BOUNDARY_RECORD Record = KipOlderImage(&Peek);
+
+    return Record != NULL && Record->Kind == KI_BOUNDARY_TRAP && Record->Rip == Return;
+}
+
 /*
- * Follow frame pointers from Frame. TRUE at a frame that returns to KiExportReturn; FALSE at the end of the walk.
+ * Follow frame pointers from Frame. TRUE at a frame that returns to KiExportReturn or is an exception's that
+ * interrupted an image; FALSE at the end of the walk.
  */
 static BOOLEAN
 KipWalkCore(KI_WALK *Walk, ULONG64 Frame)
@@ -108,13 +135,14 @@ KipWalkCore(KI_WALK *Walk, ULONG64 Frame)
     const ULONG64 *Words;
     ULONG64 Return;
 
-    while (KipIsOnStack(Walk->Thread, Frame)) {
+    while (KiIsOnStack(Walk->Thread, Frame)) {
         Words = (const ULONG64 *)Frame;
         Return = Words[1];
-        if (Return == (ULONG_PTR)KiExportReturn) {
+        if (Return == (ULONG_PTR)KiExportReturn ||
+            (!KiIsCoreCode(Return) && KipIsTrapReturn(Walk, Return))) {
             return TRUE;
         }
-        if (!KipIsCoreCode(Return) || (!Walk->ImagesOnly && !KipAddFrame(Walk, Return))) {
+        if (!KiIsCoreCode(Return) || (!Walk->ImagesOnly && !KipAddFrame(Walk, Return))) {
             return FALSE;
         }
         if (Words[0] == Frame) {
@@ -141,12 +169,12 @@ KipWalkImage(KI_WALK *Walk, PKI_UNWIND_STATE State, BOOLEAN FirstFrame)
     return TRUE;
 }
 
-/* Where an image goes on after the call that a record is of. */
+/* Where an image goes on after the call that a record is of, or where an exception interrupted it. */
 static VOID
 KipStateOfRecord(const KI_BOUNDARY_RECORD *Record, PKI_UNWIND_STATE State)
 {
     State->Rip = Record->Rip;
-    State->Rsp = Record->Rsp + 8;
+    State->Rsp = Record->Kind == KI_BOUNDARY_TRAP ? Record->Rsp : Record->Rsp + 8;
     State->Rbx = Record->Rbx;
     State->Rbp = Record->Rbp;
     State->Rsi = Record->Rsi;
@@ -164,9 +192,9 @@ KipWalkRecords(KI_WALK *Walk)
     KI_UNWIND_STATE State;
     PKI_BOUNDARY_RECORD Record;
 
-    while ((Record = KipOlderRecord(Walk, KI_BOUNDARY_EXPORT)) != NULL) {
+    while ((Record = KipOlderImage(Walk)) != NULL) {
         KipStateOfRecord(Record, &State);
-        if (!KipWalkImage(Walk, &State, FALSE)) {
+        if (!KipWalkImage(Walk, &State, Record->Kind == KI_BOUNDARY_TRAP)) {
             return;
         }
         if (Walk->ImagesOnly) {
@@ -276,8 +304,8 @@ KiBoundaryOverflow(VOID)
     KeBugCheckEx(UNEXPECTED_KERNEL_MODE_TRAP, 8, 0, 0, 0);
 }
 
-VOID
-KiEnterBoundary(VOID)
+PKI_BOUNDARY_RECORD
+KiPushBoundary(ULONG Kind, PVOID Data)
 {
     struct _KTHREAD *Thread = KiCurrentThread();
     PKI_BOUNDARY_RECORD Record = Thread->BoundaryTop;
@@ -288,17 +316,33 @@ KiEnterBoundary(VOID)
     Thread->BoundaryTop = Record + 1;
     /* An interrupt from here on uses the records above. */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    Record->Kind = KI_BOUNDARY_BARRIER;
+    Record->Kind = Kind;
     Record->Index = 0;
+    Record->Data = Data;
+    Record->Rip = 0;
+    Record->Rsp = (ULONG_PTR)__builtin_frame_address(0);
+    return Record;
+}
+
+VOID
+KiPopBoundary(ULONG Kind)
+{
+    struct _KTHREAD *Thread = KiCurrentThread();
+
+    NT_ASSERT(Thread->BoundaryTop > Thread->Boundaries && Thread->BoundaryTop[-1].Kind == Kind);
+    Thread->BoundaryTop -= 1;
+}
+
+VOID
+KiEnterBoundary(VOID)
+{
+    KiPushBoundary(KI_BOUNDARY_BARRIER, NULL);
 }
 
 VOID
 KiLeaveBoundary(VOID)
 {
-    struct _KTHREAD *Thread = KiCurrentThread();
-
-    NT_ASSERT(Thread->BoundaryTop > Thread->Boundaries && Thread->BoundaryTop[-1].Kind == KI_BOUNDARY_BARRIER);
-    Thread->BoundaryTop -= 1;
+    KiPopBoundary(KI_BOUNDARY_BARRIER);
 }
 
 PKI_BOUNDARY_RECORD
@@ -324,7 +368,7 @@ typedef ULONG_PTR NTAPI KI_ROUTINE(ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULO
 ULONG_PTR
 KiCallRoutine(PVOID Routine, ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4)
 {
-    if (KipIsCoreCode((ULONG_PTR)Routine)) {
+    if (KiIsCoreCode((ULONG_PTR)Routine)) {
         return ((KI_ROUTINE *)Routine)(A1, A2, A3, A4);
     }
     return KiCallImage(Routine, A1, A2, A3, A4);

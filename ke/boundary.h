@@ -4,7 +4,7 @@
  * Whoever crosses it leaves a record on the current thread's record stack: an image that calls an
  * export (KiExportEntry, through the stub of the generated system image), the core when it calls an
  * image (KiCallImage), and an interrupt that starts work of the core's own in the middle of either
- * (KiEnterBoundary). Stack walks and, later, unwinding cross the core by these records: an image's
+ * (KiEnterBoundary); while an exception is handled also whom it interrupted and which handler runs (exception.h). Stack walks and unwinding cross the core by these records: an image's
  * frames are known from its unwind data, the core's are not.
  *
  * The records of a thread are an array of its own, newest last; [BoundaryBase, BoundaryTop) are in
@@ -21,6 +21,9 @@
 #define KI_BOUNDARY_EXPORT 1   /* an image called the core; registers are the image's at the call */
 #define KI_BOUNDARY_CALLBACK 2 /* the core called an image; registers are the core's */
 #define KI_BOUNDARY_BARRIER 3  /* work of the core's own began here, nothing below belongs to it */
+#define KI_BOUNDARY_TRAP 4     /* an exception interrupted an image; registers are the image's, Data its CONTEXT */
+#define KI_BOUNDARY_HANDLER 5  /* the next record is the call of a language handler, Data a KI_HANDLER_CALL */
+#define KI_BOUNDARY_GUARD 6    /* a core routine that cleans up when an unwind arrives, Data a KI_UNWIND_GUARD */
 
 #define KI_BOUNDARY_RECORDS 128
 
@@ -65,7 +68,7 @@ typedef struct _KI_BOUNDARY_RECORD {
     ULONG64 R15;
     ULONG Kind;  /* KI_BOUNDARY_* */
     ULONG Index; /* of the export in KiExportTable */
-    ULONG64 Reserved;
+    PVOID Data;  /* TRAP, HANDLER, GUARD only */
 #ifdef NTMM_SANITIZED
     /* Xmm6 to Xmm15: sanitizer run times do not spare them as the convention demands. */
     UCHAR Xmm[10][16];
@@ -130,9 +133,19 @@ KiCallImage(PVOID Routine, ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A
 /* Call a routine of the Microsoft convention, through the boundary if it is an image's. */
 ULONG_PTR KiCallRoutine(PVOID Routine, ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4);
 
+struct _KTHREAD;
+
 /* Begin and end work of the core's own on top of whatever runs: a barrier record. Any IRQL. */
 VOID KiEnterBoundary(VOID);
 VOID KiLeaveBoundary(VOID);
+
+/* Claim and release a record of a kind with Data; the caller fills in registers, if any. Any IRQL. */
+PKI_BOUNDARY_RECORD KiPushBoundary(ULONG Kind, PVOID Data);
+VOID KiPopBoundary(ULONG Kind);
+
+/* Is the address in the core's own code? In [Address, Address + 16) on a stack that the thread stands on? Any IRQL. */
+BOOLEAN KiIsCoreCode(ULONG64 Address);
+BOOLEAN KiIsOnStack(const struct _KTHREAD *Thread, ULONG64 Address);
 
 /* The newest record of the current thread of one kind, not looking below a barrier; NULL if there is none. */
 PKI_BOUNDARY_RECORD KiFindBoundaryRecord(ULONG Kind);
@@ -151,7 +164,6 @@ ULONG KiCaptureStack(PVOID *Frames, ULONG Maximum, ULONG Skip);
 ULONG KiCaptureImageStack(PVOID *Frames, ULONG Maximum);
 
 /* The frames of a thread that is not running, as far as images go; of the current one too. */
-struct _KTHREAD;
 ULONG KiCaptureThreadStack(struct _KTHREAD *Thread, PVOID *Frames, ULONG Maximum);
 
 /* From a trap: Frames[0] is the interrupted instruction. */

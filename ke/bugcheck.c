@@ -41,6 +41,7 @@ static const struct {
     KI_NAME(SYSTEM_SERVICE_EXCEPTION),
     KI_NAME(INTERRUPT_EXCEPTION_NOT_HANDLED),
     KI_NAME(MULTIPROCESSOR_CONFIGURATION_NOT_SUPPORTED),
+    KI_NAME(NO_MORE_IRP_STACK_LOCATIONS),
     KI_NAME(MULTIPLE_IRP_COMPLETE_REQUESTS),
     KI_NAME(CANCEL_STATE_IN_COMPLETED_IRP),
     KI_NAME(PAGE_FAULT_WITH_INTERRUPTS_OFF),
@@ -150,8 +151,8 @@ KiBugCheckName(ULONG Code)
     return NULL;
 }
 
-static VOID DECLSPEC_NORETURN
-KipBugCheck(PKI_STOP Stop)
+VOID DECLSPEC_NORETURN
+KiBugCheckStop(PKI_STOP Stop)
 {
     if (KiBugCheckHook != NULL) {
         KiBugCheckHook(Stop->Code, Stop->Parameters);
@@ -166,7 +167,7 @@ KiBugCheckTrap(PKTRAP_FRAME TrapFrame, ULONG Code, ULONG64 P1, ULONG64 P2, ULONG
 {
     KI_STOP Stop = {.Code = Code, .Parameters = {P1, P2, P3, P4}, .TrapFrame = TrapFrame};
 
-    KipBugCheck(&Stop);
+    KiBugCheckStop(&Stop);
 }
 
 /* Stop the machine; what the parameters mean is the code's document's. Any IRQL. */
@@ -178,7 +179,7 @@ KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR BugCheckParameter1, ULONG_PTR BugChec
                     .Parameters = {BugCheckParameter1, BugCheckParameter2, BugCheckParameter3, BugCheckParameter4}};
 
     Stop.FrameCount = KiCaptureStack(Stop.Frames, KI_STOP_FRAMES, 1);
-    KipBugCheck(&Stop);
+    KiBugCheckStop(&Stop);
 }
 NTEXPORT(KeBugCheckEx);
 

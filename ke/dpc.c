@@ -257,7 +257,7 @@ KiRetireDpcs(VOID)
     KiEnterBoundary();
     Self->Pcr->DpcRoutineActive = TRUE;
     if (Self->DpcStackBase != 0) {
-        KiCallOnStack(Self->DpcStackLimit, Self->DpcStackBase, KipDrainDpcs, Self);
+        KiCallOnStack(Self->DpcStackLimit, Self->DpcStackBase, KipDrainDpcs, Self, NULL);
     } else {
         KipDrainDpcs(Self);
     }

@@ -178,6 +178,9 @@ VOID KiRetireDpcs(VOID);
 
 /* --- Calls ---------------------------------------------------------------------------------------------- */
 
+/* Stop with the bug check that Stop describes; Frames may be filled in. */
+VOID DECLSPEC_NORETURN KiBugCheckStop(PKI_STOP Stop);
+
 /* Stop with DRIVER_VERIFIER_DETECTED_VIOLATION. */
 VOID DECLSPEC_NORETURN KiVerifierStop(ULONG64 Rule, ULONG64 P2, ULONG64 P3, ULONG64 P4);
 

@@ -1,52 +1,49 @@
 /*
- * Raising exceptions from code. Exceptions are not dispatched to handlers yet: raised is unhandled, bug check 0x1E
- * with the code and the address of the call that raised.
+ * Raising exceptions from code: the documented routines and the core's own. exception.c dispatches them; for the image
+ * that called, the exception comes from the call. Nothing here returns but by a handler that continues.
  */
 #include "kep.h"
+#include "exception.h"
 #include <ntexport.h>
-
-/* Where an exception raised here and now came from: the image's call if the core works for one. */
-static ULONG64
-KipRaiseAddress(PVOID ReturnAddress)
-{
-    PKI_BOUNDARY_RECORD Record = KiFindBoundaryRecord(KI_BOUNDARY_EXPORT);
-
-    return KiInImageCode() && Record != NULL ? Record->Rip : (ULONG_PTR)ReturnAddress;
-}
-
-static VOID DECLSPEC_NORETURN
-KipRaise(NTSTATUS Status, PVOID ReturnAddress)
-{
-    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)Status, KipRaiseAddress(ReturnAddress), 0, 0);
-}
 
 VOID DECLSPEC_NORETURN
 KiRaiseStatus(NTSTATUS Status)
 {
-    KipRaise(Status, __builtin_return_address(0));
+    KiRaiseFrom(Status, EXCEPTION_NONCONTINUABLE, __builtin_return_address(0));
 }
 
 /* Raise Status as an exception that cannot be continued. IRQL <= APC_LEVEL. */
 VOID DECLSPEC_NORETURN NTAPI
 ExRaiseStatus(NTSTATUS Status)
 {
-    KipRaise(Status, __builtin_return_address(0));
+    KiRaiseFrom(Status, EXCEPTION_NONCONTINUABLE, __builtin_return_address(0));
 }
 NTEXPORT(ExRaiseStatus);
 NTEXPORT_AS("RtlRaiseStatus", ExRaiseStatus);
+
+/*
+ * Raise the exception that ExceptionRecord describes; ExceptionAddress is filled in, and ExceptionFlags keeps only whether it
+ * may be continued. Returns if a filter continues it. <= DISPATCH_LEVEL.
+ */
+VOID NTAPI
+RtlRaiseException(PEXCEPTION_RECORD ExceptionRecord)
+{
+    KiRaiseException(ExceptionRecord, __builtin_return_address(0));
+}
+NTEXPORT(RtlRaiseException);
 
 /* The same for STATUS_ACCESS_VIOLATION and STATUS_DATATYPE_MISALIGNMENT. */
 VOID DECLSPEC_NORETURN NTAPI
 ExRaiseAccessViolation(VOID)
 {
-    KipRaise(STATUS_ACCESS_VIOLATION, __builtin_return_address(0));
+    KiRaiseFrom(STATUS_ACCESS_VIOLATION, EXCEPTION_NONCONTINUABLE, __builtin_return_address(0));
 }
 NTEXPORT(ExRaiseAccessViolation);
 
 VOID DECLSPEC_NORETURN NTAPI
 ExRaiseDatatypeMisalignment(VOID)
 {
-    KipRaise(STATUS_DATATYPE_MISALIGNMENT, __builtin_return_address(0));
+    KiRaiseFrom(STATUS_DATATYPE_MISALIGNMENT, EXCEPTION_NONCONTINUABLE, __builtin_return_address(0));
 }
 NTEXPORT(ExRaiseDatatypeMisalignment);
 
@@ -54,7 +51,7 @@ NTEXPORT(ExRaiseDatatypeMisalignment);
 VOID NTAPI
 DbgBreakPoint(VOID)
 {
-    KipRaise(STATUS_BREAKPOINT, __builtin_return_address(0));
+    KiRaiseFrom(STATUS_BREAKPOINT, 0, __builtin_return_address(0));
 }
 NTEXPORT(DbgBreakPoint);
 
@@ -63,6 +60,6 @@ VOID NTAPI
 DbgBreakPointWithStatus(ULONG Status)
 {
     UNREFERENCED_PARAMETER(Status);
-    KipRaise(STATUS_BREAKPOINT, __builtin_return_address(0));
+    KiRaiseFrom(STATUS_BREAKPOINT, 0, __builtin_return_address(0));
 }
 NTEXPORT(DbgBreakPointWithStatus);

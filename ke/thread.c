@@ -6,6 +6,7 @@
  * it from there (KiWaitForEndedThread) may free its stack at once.
  */
 #include "kep.h"
+#include "exception.h"
 #include <ntexport.h>
 
 #define KI_MINIMUM_STACK 0x1000
@@ -371,6 +372,8 @@ NTEXPORT(KeRevertToUserGroupAffinityThread);
 typedef struct _KI_STACK_CALL {
     VOID (*Routine)(PVOID);
     PVOID Context;
+    PKI_UNWIND_GUARD Guard;
+    BOOLEAN Unwound;
     KIRQL Irql;
 } KI_STACK_CALL;
 
@@ -381,7 +384,11 @@ KipCallAtIrql(PVOID Context)
     KI_STACK_CALL *Call = Context;
 
     HalLowerIrql(Call->Irql);
-    Call->Routine(Call->Context);
+    if (Call->Guard != NULL) {
+        Call->Unwound = KiCallGuarded(Call->Routine, Call->Context, Call->Guard);
+    } else {
+        Call->Routine(Call->Context);
+    }
     HalSetIrql(MAX(Call->Irql, DISPATCH_LEVEL));
 }
 
@@ -395,10 +402,10 @@ KipUseSegment(const KI_STACK_SEGMENT *Segment)
     Pcr->StackBase = Segment->Base;
 }
 
-VOID
-KiCallOnStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Routine)(PVOID), PVOID Context)
+BOOLEAN
+KiCallOnStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Routine)(PVOID), PVOID Context, PKI_UNWIND_GUARD Guard)
 {
-    KI_STACK_CALL Call = {Routine, Context, HalGetIrql()};
+    KI_STACK_CALL Call = {Routine, Context, Guard, FALSE, HalGetIrql()};
     KI_STACK_SEGMENT Saved;
     KI_STACK_SEGMENT Segment;
 
@@ -412,6 +419,7 @@ KiCallOnStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Routine)(PVOID), PVOID Con
     HalCallOnStack(Limit, Base, KipCallAtIrql, &Call);
     KipUseSegment(&Saved);
     HalLowerIrql(Call.Irql);
+    return Call.Unwound;
 }
 
 ULONG_PTR

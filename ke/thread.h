@@ -88,6 +88,7 @@ typedef struct _KTHREAD {
     /* For the layers above, of the thread itself. */
     PVOID StackOwner;                      /* (P) mm/stack: what must be freed when it has ended */
     PVOID Win32Thread;                     /* (P) */
+    struct _IRP *TopLevelIrp;              /* (S) io */
 
     KI_BOUNDARY_RECORD Boundaries[KI_BOUNDARY_RECORDS]; /* (S) */
 } KTHREAD;
@@ -155,9 +156,12 @@ VOID KiYield(VOID);
 
 /*
  * Run Routine(Context) on another stack, [Limit, Base), of the current thread and return to this one. The stack must
- * be resident and stay so. Any IRQL up to DISPATCH_LEVEL.
+ * be resident and stay so. With a Guard exceptions may leave the routine: TRUE if one did, see KiCallGuarded; without one
+ * they must not. Any IRQL up to DISPATCH_LEVEL.
  */
-VOID KiCallOnStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Routine)(PVOID), PVOID Context);
+struct _KI_UNWIND_GUARD;
+BOOLEAN KiCallOnStack(ULONG_PTR Limit, ULONG_PTR Base, VOID (*Routine)(PVOID), PVOID Context,
+                      struct _KI_UNWIND_GUARD *Guard);
 
 /* What is left, in bytes, of the stack in use. Any IRQL. */
 ULONG_PTR KiRemainingStack(VOID);

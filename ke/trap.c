@@ -4,11 +4,12 @@
  * A page fault at DISPATCH_LEVEL or above stops the machine, even if the page could be had; below that MmAccessFault
  * has its say, and only if it cannot help the fault is judged here: a user address is an access violation, an
  * exception; a system address is one of the bug checks that no handler can catch. An exception that nobody handles is
- * bug check 0x1E with its code, the instruction's address and the first two words of information; nobody handles one yet.
+ * a bug check (exception.c).
  *
  * MmAccessFault belongs to mm/fault, above this file: a trap climbs by calling its public name.
  */
 #include "kep.h"
+#include "exception.h"
 #include <ntexport.h>
 
 NTSTATUS MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME TrapFrame);
@@ -37,10 +38,15 @@ KipAccessKind(ULONG ErrorCode)
     return (ErrorCode & KI_FAULT_WRITE) != 0 ? EXCEPTION_WRITE_FAULT : EXCEPTION_READ_FAULT;
 }
 
-static VOID DECLSPEC_NORETURN
-KipUnhandled(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG64 Info0, ULONG64 Info1)
+/* Dispatch an exception with this many words of information. Returns if the trap frame is to be resumed. */
+static VOID
+KipDispatch(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG Count, ULONG64 Info0, ULONG64 Info1)
 {
-    KiBugCheckTrap(TrapFrame, KMODE_EXCEPTION_NOT_HANDLED, (ULONG64)(LONG64)Code, Address, Info0, Info1);
+    EXCEPTION_RECORD Record = {.ExceptionCode = Code, .ExceptionAddress = (PVOID)Address, .NumberParameters = Count};
+
+    Record.ExceptionInformation[0] = Info0;
+    Record.ExceptionInformation[1] = Info1;
+    KiDispatchTrap(TrapFrame, &Record);
 }
 
 /* The bug checks for special pool and unloaded drivers; returns if the fault is none of those. */
@@ -132,7 +138,7 @@ KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode)
     if (Address >= KiLoaderBlock->UserEnd) {
         KipSystemFault(TrapFrame, Address, ErrorCode);
     }
-    KipUnhandled(TrapFrame, Status, TrapFrame->Rip, KipAccessKind(ErrorCode), Address);
+    KipDispatch(TrapFrame, Status, TrapFrame->Rip, 2, KipAccessKind(ErrorCode), Address);
 }
 
 /* A broken contract that code itself noticed: rcx says which. */
@@ -196,6 +202,6 @@ KiTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG ErrorCode)
         KiBugCheckTrap(TrapFrame, UNEXPECTED_KERNEL_MODE_TRAP, Vector, 0, 0, 0);
     }
     /* An address that is not canonical, or an instruction that is not for it: the address is not known. */
-    KipUnhandled(TrapFrame, Code, Vector == 3 ? TrapFrame->Rip - 1 : TrapFrame->Rip, 0,
-                 Vector == 13 ? ~0ull : 0);
+    KipDispatch(TrapFrame, Code, Vector == 3 ? TrapFrame->Rip - 1 : TrapFrame->Rip, Vector == 13 ? 2 : 0, 0,
+                Vector == 13 ? ~0ull : 0);
 }

@@ -9,6 +9,7 @@
 
 #include <mm/mi.h>
 #include <ldr/pe.h>
+#include <rtl/rtl.h>
 
 #define LDR_MODULE_NAME 64
 
@@ -73,8 +74,16 @@ NTSTATUS LdrpBindImports(LDR_BINDING *Binding, const char **Reason);
 /* A stub for a name that does not exist; its call stops the run. NULL when there are too many. */
 PVOID LdrpMissingStub(const char *ModuleName, const char *Name);
 PVOID LdrpExportByOrdinal(USHORT Ordinal);
-/* Let stack walks see images (unwind.c). */
+/* Let stack walks see images (unwind.c), and exceptions (except.c). */
 VOID LdrpRegisterUnwinder(VOID);
+VOID LdrpRegisterExceptions(VOID);
+/* For mm/mdl: the section of a loaded driver that contains an address (load.c). */
+struct _MI_IMAGE_SECTION;
+BOOLEAN LdrpFindImageSection(PVOID Address, struct _MI_IMAGE_SECTION *ImageSection);
+/* The module's unwind data; FALSE if it is not there. Any IRQL. */
+BOOLEAN LdrpUnwindImage(PLDR_MODULE Module, PRTLP_UNWIND_IMAGE Image);
+/* An RTLP_READ_STACK that reads what is sure to be resident: the thread's stacks and mapped pages. Any IRQL. */
+BOOLEAN LdrpReadResident(PVOID Context, ULONG64 Address, PVOID Buffer, ULONG Length);
 VOID LdrpInsertModule(PLDR_MODULE Module);
 PLDR_MODULE LdrpNewModule(const char *Name, PVOID Base, ULONG Size);
 

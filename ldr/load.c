@@ -11,6 +11,7 @@
  * PASSIVE_LEVEL throughout; one thread loads.
  */
 #include <ldr/ldr.h>
+#include <mm/mdl/mdl.h>
 #include <mm/pte/pteform.h>
 #include <rtl/rtl.h>
 
@@ -86,6 +87,7 @@ LdrpUnmapSection(PLDR_MODULE Module, const LDRP_SECTION *Section)
 {
     PUCHAR Va = Module->Base + Section->VirtualAddress;
 
+    MiForgetImageSections(Va, LdrpSectionPages(Section) << PAGE_SHIFT);
     if (LdrpIsPageable(Section)) {
         MiDeletePageableRange(Va, LdrpSectionPages(Section));
     } else {
@@ -320,4 +322,25 @@ LdrIsPageable(PLDR_MODULE Module, const VOID *Address)
     }
     Section = LdrpFindSection(Module->Info, (ULONG)((ULONG_PTR)Address - (ULONG_PTR)Module->Base));
     return Section != NULL && LdrpIsPageable(Section);
+}
+
+BOOLEAN
+LdrpFindImageSection(PVOID Address, PMI_IMAGE_SECTION ImageSection)
+{
+    PLDR_MODULE Module = LdrFindModule(Address);
+    const LDRP_SECTION *Section;
+
+    if (Module == NULL || Module->Info == NULL || Module->State == LdrModuleUnloaded) {
+        return FALSE;
+    }
+    Section = LdrpFindSection(Module->Info, (ULONG)((ULONG_PTR)Address - (ULONG_PTR)Module->Base));
+    if (Section == NULL ||
+        (Module->State == LdrModuleStarted && (Section->Characteristics & IMAGE_SCN_MEM_DISCARDABLE))) {
+        return FALSE;
+    }
+    ImageSection->Base = Module->Base + Section->VirtualAddress;
+    ImageSection->PageCount = LdrpSectionPages(Section);
+    ImageSection->Pageable = LdrpIsPageable(Section);
+    ImageSection->ImageBase = Module->Base;
+    return TRUE;
 }

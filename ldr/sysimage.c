@@ -15,6 +15,7 @@
  * imports, which grows under the loader's lock.
  */
 #include <ldr/ldr.h>
+#include <mm/mdl/mdl.h>
 #include <mm/pool/pool.h>
 #include <mm/pte/pteform.h>
 #include <ntexport.h>
@@ -298,6 +299,7 @@ LdrInitializeSystemImage(VOID)
     Module->State = LdrModuleStarted;
     LdrpInsertModule(Module);
     LdrpRegisterUnwinder();
+    MiFindImageSection = LdrpFindImageSection;
     MiPoolExportAddress = LdrExportAddress;
     return STATUS_SUCCESS;
 }

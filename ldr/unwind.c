@@ -8,8 +8,8 @@
 #include <ldr/ldr.h>
 #include <rtl/rtl.h>
 
-static BOOLEAN
-LdrpReadStack(PVOID Context, ULONG64 Address, PVOID Buffer, ULONG Length)
+BOOLEAN
+LdrpReadResident(PVOID Context, ULONG64 Address, PVOID Buffer, ULONG Length)
 {
     const KI_STACK_SEGMENT *Segment = &KiCurrentThread()->Stack;
 
@@ -73,6 +73,29 @@ LdrpIsResident(PLDR_MODULE Module, const IMAGE_DATA_DIRECTORY *Directory)
     return TRUE;
 }
 
+BOOLEAN
+LdrpUnwindImage(PLDR_MODULE Module, PRTLP_UNWIND_IMAGE Image)
+{
+    if (Module->State == LdrModuleUnloaded) {
+        return FALSE;
+    }
+    Image->Bytes = Module->Base;
+    Image->Base = (ULONG64)Module->Base;
+    Image->Size = Module->Size;
+    Image->TableRva = 0;
+    Image->TableSize = 0;
+    if (Module->Info != NULL) {
+        const IMAGE_DATA_DIRECTORY *Table = &Module->Info->Directory[IMAGE_DIRECTORY_ENTRY_EXCEPTION];
+
+        if (!LdrpIsResident(Module, Table)) {
+            return FALSE;
+        }
+        Image->TableRva = Table->VirtualAddress;
+        Image->TableSize = Table->Size;
+    }
+    return TRUE;
+}
+
 static BOOLEAN
 LdrpImageUnwind(PKI_UNWIND_STATE Registers, BOOLEAN FirstFrame)
 {
@@ -80,22 +103,12 @@ LdrpImageUnwind(PKI_UNWIND_STATE Registers, BOOLEAN FirstFrame)
     RTLP_UNWIND_IMAGE Image;
     RTLP_UNWIND_STATE State;
 
-    if (Module == NULL || Module->State == LdrModuleUnloaded) {
+    if (Module == NULL || !LdrpUnwindImage(Module, &Image)) {
         return FALSE;
     }
-    if (Module->Info != NULL) {
-        if (!LdrpIsResident(Module, &Module->Info->Directory[IMAGE_DIRECTORY_ENTRY_EXCEPTION])) {
-            return FALSE;
-        }
-        Image.Bytes = Module->Base;
-        Image.Base = (ULONG64)Module->Base;
-        Image.Size = Module->Size;
-        Image.TableRva = Module->Info->Directory[IMAGE_DIRECTORY_ENTRY_EXCEPTION].VirtualAddress;
-        Image.TableSize = Module->Info->Directory[IMAGE_DIRECTORY_ENTRY_EXCEPTION].Size;
-    }
     LdrpFromBoundary(&State, Registers);
-    if (!NT_SUCCESS(RtlpVirtualUnwind(Module->Info != NULL ? &Image : NULL, RTLP_UNWIND_READ_IMAGE | (FirstFrame ? 0 : RTLP_UNWIND_CALL_SITE),
-                                      &State, LdrpReadStack, NULL, NULL))) {
+    if (!NT_SUCCESS(RtlpVirtualUnwind(&Image, RTLP_UNWIND_READ_IMAGE | (FirstFrame ? 0 : RTLP_UNWIND_CALL_SITE), &State,
+                                      LdrpReadResident, NULL, NULL))) {
         return FALSE;
     }
     LdrpToBoundary(Registers, &State);
@@ -115,4 +128,5 @@ LdrpRegisterUnwinder(VOID)
 {
     KiImageUnwind = LdrpImageUnwind;
     KiIsImageAddress = LdrpIsImageAddress;
+    LdrpRegisterExceptions();
 }

@@ -11,6 +11,7 @@
  * Document: "Callback Objects".
  */
 #include "obp.h"
+#include <ke/exception.h>
 #include <ntexport.h>
 
 #define OBP_CALLBACK_TAG 0x62436C43u /* "ClCb" */
@@ -179,23 +180,30 @@ ExUnregisterCallback(PVOID CallbackRegistration)
 }
 NTEXPORT(ExUnregisterCallback);
 
-/* Call one registration from the list, the lock held before and after; returns what follows it. */
+/* Call one registration from the list, the lock held before and after; returns what follows it. An exception that
+ * leaves the routine ends the notification. */
 static PLIST_ENTRY
 ObpCallRegistration(PCALLBACK_OBJECT Callback, POBP_REGISTRATION Registration, PVOID Argument1,
                     PVOID Argument2, KIRQL OldIrql)
 {
+    KI_UNWIND_GUARD Guard;
     PLIST_ENTRY Next;
+    BOOLEAN Unwound;
 
     Registration->Busy += 1;
     KiReleaseRankedLockLower(&Callback->Lock, OldIrql);
-    KiCallRoutine((PVOID)(ULONG_PTR)Registration->Function, (ULONG_PTR)Registration->Context,
-                  (ULONG_PTR)Argument1, (ULONG_PTR)Argument2, 0);
+    Unwound = KiCallRoutineGuarded((PVOID)(ULONG_PTR)Registration->Function, (ULONG_PTR)Registration->Context,
+                                   (ULONG_PTR)Argument1, (ULONG_PTR)Argument2, 0, &Guard);
     KiAcquireRankedLockRaise(&Callback->Lock, LockRankHandleTable);
     Next = Registration->Links.Flink;
     Registration->Busy -= 1;
     if (Registration->Removed && Registration->Busy == 0) {
         RemoveEntryList(&Registration->Links);
         KeSetEvent(&Registration->Idle, IO_NO_INCREMENT, FALSE);
+    }
+    if (Unwound) {
+        KiReleaseRankedLockLower(&Callback->Lock, OldIrql);
+        KiContinueUnwind(&Guard);
     }
     return Next;
 }

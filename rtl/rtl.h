@@ -178,6 +178,10 @@ typedef struct _RTLP_UNWIND_FRAME {
  */
 #define RTLP_UNWIND_READ_IMAGE 0x2
 
+/* The RVA of the entry of the exception directory that covers Rva; 0: none, a leaf. */
+ULONG
+RtlpFindFunctionEntry(_In_ const RTLP_UNWIND_IMAGE *Image, _In_ ULONG Rva);
+
 /*
  * The entry of the exception directory that covers Rva, copied to *Function; FALSE: none, a leaf.
  * The table is searched by halves; whatever it says, nothing outside the image is read.

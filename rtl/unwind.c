@@ -100,15 +100,15 @@ RtlpPop(PRTLP_UNWIND U, ULONG64 *Value)
 
 /* ---- The function table ---- */
 
-BOOLEAN
-RtlpLookupFunctionEntry(const RTLP_UNWIND_IMAGE *Image, ULONG Rva, PRUNTIME_FUNCTION Function)
+ULONG
+RtlpFindFunctionEntry(const RTLP_UNWIND_IMAGE *Image, ULONG Rva)
 {
-    ULONG Low = 0, High = Image->TableSize / (ULONG)sizeof(*Function);
+    ULONG Low = 0, High = Image->TableSize / (ULONG)sizeof(RUNTIME_FUNCTION);
     RUNTIME_FUNCTION Entry;
     ULONG Middle;
 
     if (Image->TableRva > Image->Size || Image->TableSize > Image->Size - Image->TableRva) {
-        return FALSE;
+        return 0;
     }
     while (Low < High) {
         Middle = Low + (High - Low) / 2;
@@ -119,11 +119,22 @@ RtlpLookupFunctionEntry(const RTLP_UNWIND_IMAGE *Image, ULONG Rva, PRUNTIME_FUNC
         } else if (Rva >= Entry.EndAddress) {
             Low = Middle + 1;
         } else {
-            *Function = Entry;
-            return TRUE;
+            return Image->TableRva + Middle * (ULONG)sizeof(Entry);
         }
     }
-    return FALSE;
+    return 0;
+}
+
+BOOLEAN
+RtlpLookupFunctionEntry(const RTLP_UNWIND_IMAGE *Image, ULONG Rva, PRUNTIME_FUNCTION Function)
+{
+    ULONG Entry = RtlpFindFunctionEntry(Image, Rva);
+
+    if (Entry == 0) {
+        return FALSE;
+    }
+    __builtin_memcpy(Function, Image->Bytes + Entry, sizeof(*Function));
+    return TRUE;
 }
 
 /* Read the unwind header and codes that Function names. */

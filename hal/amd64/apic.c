@@ -1,10 +1,10 @@
 /*
  * apic.c - the local APIC and its timer; the old interrupt controllers, shut up.
  *
- * Registers are in a page of physical memory, mapped uncached at a fixed place for all processors. Only four things
- * interrupt: the timer, other processors, software on this one, and the nonmaskable pin. Owns no state. Sending
- * waits until the last one has left, with interrupts off, so that an interrupt cannot change the registers
- * half-way.
+ * Registers are in a page of physical memory, mapped uncached at a fixed place for all processors. Only four
+ * things interrupt: the timer, other processors, software on this one, and the nonmaskable pin. Owns no
+ * state. Sending waits until the last one has left, with interrupts off, so that an interrupt cannot change
+ * the registers half-way.
  */
 #include "halp.h"
 

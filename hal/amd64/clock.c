@@ -1,21 +1,21 @@
 /*
  * clock.c - time: the time-stamp counter, the local APIC's timer, and what the battery clock says at start.
  *
- * Interrupt time is the time-stamp counter since start, in 100 ns; the performance counter is the same. How fast both
- * counters run is measured once against the 8254's second channel. The machine under us may be stopped at any moment
- * while we do that, so each reading is taken several times between two of the time-stamp counter, and the one with the
- * closest two is believed. The timer is set for one interrupt at a time; one that comes before its deadline, because the
- * timer was slow to say or could not count so far, is set again. Deadlines are the processor's own, changed with
- * interrupts off.
+ * Interrupt time is the time-stamp counter since start, in 100 ns; the performance counter is the same. How
+ * fast both counters run is measured once against the 8254's second channel. The machine under us may be
+ * stopped at any moment while we do that, so each reading is taken several times between two of the
+ * time-stamp counter, and the one with the closest two is believed. The timer is set for one interrupt at a
+ * time; one that comes before its deadline, because the timer was slow to say or could not count so far, is
+ * set again. Deadlines are the processor's own, changed with interrupts off.
  */
 #include "halp.h"
 
-#define HALP_PIT_HERTZ     1193182ull
-#define HALP_PIT_CHANNEL2  0x42
-#define HALP_PIT_COMMAND   0x43
-#define HALP_PIT_GATE      0x61
-#define HALP_PIT_TICKS     23864 /* of 8254: 20 ms */
-#define HALP_PIT_READINGS  16
+#define HALP_PIT_HERTZ    1193182ull
+#define HALP_PIT_CHANNEL2 0x42
+#define HALP_PIT_COMMAND  0x43
+#define HALP_PIT_GATE     0x61
+#define HALP_PIT_TICKS    23864 /* of 8254: 20 ms */
+#define HALP_PIT_READINGS 16
 
 #define HALP_CMOS_INDEX   0x70
 #define HALP_CMOS_DATA    0x71
@@ -28,8 +28,8 @@
 
 static ULONG64 HalpTscStart;
 static ULONG64 HalpTscHertz;
-static ULONG64 HalpUnitsPerTick;  /* 100 ns units per tick of the time-stamp counter, 32 bits of fraction */
-static ULONG64 HalpTimerPerUnit;  /* ticks of the timer per 100 ns, 32 bits of fraction */
+static ULONG64 HalpUnitsPerTick; /* 100 ns units per tick of the time-stamp counter, 32 bits of fraction */
+static ULONG64 HalpTimerPerUnit; /* ticks of the timer per 100 ns, 32 bits of fraction */
 static ULONG64 HalpBootTime;
 
 static ULONG64
@@ -38,7 +38,8 @@ HalpScale(ULONG64 Value, ULONG64 Factor)
     return (ULONG64)(((unsigned __int128)Value * Factor) >> 32);
 }
 
-/* --- Measuring --------------------------------------------------------------------------------------------- */
+/* --- Measuring ---------------------------------------------------------------------------------------------
+ */
 
 /* All three clocks at about one moment. */
 typedef struct _HALP_READING {
@@ -109,7 +110,8 @@ HalpMeasure(VOID)
     First = HalpReadClocks();
     do {
         Last = HalpReadClocks();
-    } while (First.Pit - Last.Pit < HALP_PIT_TICKS && Last.Tsc - First.Tsc < 10 * HALP_UNITS_PER_SECOND * 1000);
+    } while (First.Pit - Last.Pit < HALP_PIT_TICKS &&
+             Last.Tsc - First.Tsc < 10 * HALP_UNITS_PER_SECOND * 1000);
     HalpSetApicTimer(0);
     Pit = First.Pit - Last.Pit;
     Timer = First.Timer - Last.Timer;
@@ -121,7 +123,8 @@ HalpMeasure(VOID)
     return HalpTscHertz != 0 && HalpTimerPerUnit != 0;
 }
 
-/* --- Battery clock ----------------------------------------------------------------------------------------- */
+/* --- Battery clock -----------------------------------------------------------------------------------------
+ */
 
 static UCHAR
 HalpReadCmos(UCHAR Index)
@@ -200,7 +203,8 @@ HalpInitializeClock(VOID)
     HalpTscStart = HalpReadTsc();
 }
 
-/* --- Time -------------------------------------------------------------------------------------------------- */
+/* --- Time --------------------------------------------------------------------------------------------------
+ */
 
 /* 100 ns units since start; never goes back. Any IRQL. */
 ULONG64
@@ -237,7 +241,8 @@ HalStall(ULONG Microseconds)
     }
 }
 
-/* --- Deadlines --------------------------------------------------------------------------------------------- */
+/* --- Deadlines ---------------------------------------------------------------------------------------------
+ */
 
 /* Interrupts are off. */
 static VOID

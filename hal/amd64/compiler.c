@@ -1,6 +1,6 @@
 /*
- * compiler.c - what the compiler calls where the processor it may assume has no instruction. Its own library is built
- * for programs: with a red zone, which an interrupt would overwrite.
+ * compiler.c - what the compiler calls where the processor it may assume has no instruction. Its own library
+ * is built for programs: with a red zone, which an interrupt would overwrite.
  */
 #include <ntdef.h>
 

@@ -1,11 +1,14 @@
 /*
- * console.c - what leaves the machine: text on the first serial port, the report on the second, the exit status.
+ * console.c - what leaves the machine: text on the first serial port, the report on the second, the exit
+ * status.
  *
  * Owns the two 16550s, polled: a byte is given to the hardware before the call returns, so nothing is lost
- * whatever happens next. A port that is not there is found at start and ignored. Lines are written as they are, with
- * "\n" only. Any IRQL; on several processors, text of two calls may mix. The status goes to QEMU's isa-debug-exit
- * device at port 0xF4; QEMU ends with (value << 1) | 1, and value is the status plus HALP_EXIT_BASE, so that it
- * cannot be taken for a failure of QEMU's own. Without the device the processor halts.
+ * whatever happens next. A port that is not there is found at start and ignored. Lines are written as they
+ * are, with
+ * "\n" only. Any IRQL; on several processors, text of two calls may mix. The status goes to QEMU's
+ * isa-debug-exit device at port 0xF4; QEMU ends with (value << 1) | 1, and value is the status plus
+ * HALP_EXIT_BASE, so that it cannot be taken for a failure of QEMU's own. Without the device the processor
+ * halts.
  */
 #include "halp.h"
 

@@ -1,10 +1,10 @@
 /*
  * descriptor.c - segments, the task state and the interrupt descriptor table.
  *
- * The table is one for all processors: every vector has its stub (trap.S), an interrupt gate that only the kernel may
- * call. Double fault, nonmaskable interrupt and machine check run on stacks of their own, each processor's, because
- * the one in use may be the trouble. Selectors are where the x64 interface has them. Written once, before a
- * processor takes traps.
+ * The table is one for all processors: every vector has its stub (trap.S), an interrupt gate that only the
+ * kernel may call. Double fault, nonmaskable interrupt and machine check run on stacks of their own, each
+ * processor's, because the one in use may be the trouble. Selectors are where the x64 interface has them.
+ * Written once, before a processor takes traps.
  */
 #include "halp.h"
 

@@ -1,11 +1,11 @@
 /*
  * flush.c - taking translations away, and changing address spaces.
  *
- * invlpg also drops what the processor remembers of the upper levels, for every address, so that a page table whose
- * entry above was cleared may be given away when a flush has returned. That, and that nobody walks the tables
- * meanwhile with interrupts off, is what mm/pte relies on as the grace period of page tables. With one processor the
- * second half is free: whoever flushes is not in such a walk, and no walk can be interrupted. With several, each
- * one of the set must answer with interrupts on, even if it holds no translation.
+ * invlpg also drops what the processor remembers of the upper levels, for every address, so that a page table
+ * whose entry above was cleared may be given away when a flush has returned. That, and that nobody walks the
+ * tables meanwhile with interrupts off, is what mm/pte relies on as the grace period of page tables. With one
+ * processor the second half is free: whoever flushes is not in such a walk, and no walk can be interrupted.
+ * With several, each one of the set must answer with interrupts on, even if it holds no translation.
  */
 #include "halp.h"
 

@@ -9,9 +9,8 @@
  *   0xFFFFFA8000000000   records of the PFN database, 32 bytes a frame
  *   0xFFFFF78000000000   shared user data, read-only
  *   0xFFFF880000000000   direct map of all RAM
- *   0xFFFF800000000000   SystemStart; what is not named above is the core's, up to the slot of the kernel image
- *   0x00007FFFFFFF0000   UserEnd
- *   0x0000000000010000   UserStart
+ *   0xFFFF800000000000   SystemStart; what is not named above is the core's, up to the slot of the kernel
+ * image 0x00007FFFFFFF0000   UserEnd 0x0000000000010000   UserStart
  *
  * Vectors: an interrupt's priority is its vector / 16, and so is an IRQL.
  */
@@ -22,21 +21,23 @@
 #include <hal/x64/bootinfo.h>
 #include "cpu.h"
 
-#define HALP_USER_START    0x10000ull
-#define HALP_USER_END      0x7FFFFFFF0000ull
-#define HALP_SYSTEM_START  0xFFFF800000000000ull
-#define HALP_SYSTEM_END    0xFFFFFF8000000000ull
-#define HALP_DIRECT_MAP    0xFFFF880000000000ull
-#define HALP_SHARED_DATA   0xFFFFF78000000000ull
-#define HALP_PFN_DATABASE  0xFFFFFA8000000000ull
-#define HALP_STACKS        0xFFFFFFFFC0000000ull
-#define HALP_LOCAL_APIC    0xFFFFFFFFE0000000ull
-#define HALP_SLOT_BYTES    0x8000000000ull
-#define HALP_MAXIMUM_FRAME (1ull << 34) /* 64 TB: the slots between the direct map and shared user data hold more */
+#define HALP_USER_START   0x10000ull
+#define HALP_USER_END     0x7FFFFFFF0000ull
+#define HALP_SYSTEM_START 0xFFFF800000000000ull
+#define HALP_SYSTEM_END   0xFFFFFF8000000000ull
+#define HALP_DIRECT_MAP   0xFFFF880000000000ull
+#define HALP_SHARED_DATA  0xFFFFF78000000000ull
+#define HALP_PFN_DATABASE 0xFFFFFA8000000000ull
+#define HALP_STACKS       0xFFFFFFFFC0000000ull
+#define HALP_LOCAL_APIC   0xFFFFFFFFE0000000ull
+#define HALP_SLOT_BYTES   0x8000000000ull
+#define HALP_MAXIMUM_FRAME                                                                                   \
+    (1ull << 34) /* 64 TB: the slots between the direct map and shared user data hold more */
 
 #define HALP_MINIMUM_MEMORY (16ull << 20)
 
-/* --- Vectors --------------------------------------------------------------------------------------------- */
+/* --- Vectors ---------------------------------------------------------------------------------------------
+ */
 
 #define HALP_VECTOR_NMI           2
 #define HALP_VECTOR_DOUBLE_FAULT  8
@@ -51,7 +52,8 @@
 _Static_assert(HALP_VECTOR_APC / 16 == APC_LEVEL && HALP_VECTOR_DISPATCH / 16 == DISPATCH_LEVEL, "priority");
 _Static_assert(HALP_VECTOR_CLOCK / 16 == CLOCK_LEVEL && HALP_VECTOR_IPI / 16 == IPI_LEVEL, "priority");
 
-/* --- Processors (processor.c, descriptor.c) ---------------------------------------------------------------- */
+/* --- Processors (processor.c, descriptor.c) ----------------------------------------------------------------
+ */
 
 #define HALP_SELECTOR_CODE 0x10
 #define HALP_SELECTOR_DATA 0x18
@@ -106,7 +108,8 @@ VOID HalpLoadDescriptors(PHALP_PROCESSOR Processor);
 VOID HalpInitializeProcessor(ULONG Number);
 VOID DECLSPEC_NORETURN HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock);
 
-/* --- Memory (map.c, memory.c, table.c) -------------------------------------------------------------------------- */
+/* --- Memory (map.c, memory.c, table.c)
+ * -------------------------------------------------------------------------- */
 
 typedef struct _HALP_RAM {
     PFN_NUMBER Base;
@@ -121,8 +124,8 @@ VOID HalpReadMap(const HALP_BOOT_INFO *Info);
 /* Keep frames for good: nothing else is placed there. */
 VOID HalpKeep(PFN_NUMBER Base, PFN_NUMBER End);
 /*
- * Find Count frames at the end of a range of RAM, below what is already kept there, and keep them. The first is Modulo
- * modulo 512 if Count is that large. 0 if there is no room.
+ * Find Count frames at the end of a range of RAM, below what is already kept there, and keep them. The first
+ * is Modulo modulo 512 if Count is that large. 0 if there is no room.
  */
 PFN_NUMBER HalpKeepAtEnd(const HALP_RAM *Ram, PFN_NUMBER Count, PFN_NUMBER Modulo);
 /* Runs of the loader block from RAM and what is kept of it. */
@@ -155,7 +158,8 @@ PFN_NUMBER HalpRootFrame(VOID);
 /* The whole of it: map, tables in force, loader block filled in. */
 VOID HalpInitializeMemory(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock, ULONG Processors);
 
-/* --- Local APIC and time (apic.c, clock.c) ------------------------------------------------------------------------ */
+/* --- Local APIC and time (apic.c, clock.c)
+ * ------------------------------------------------------------------------ */
 
 VOID HalpInitializeApic(VOID);
 VOID HalpEndInterrupt(VOID);
@@ -170,13 +174,15 @@ VOID HalpInitializeClock(VOID);
 /* The timer's interrupt; calls the core if the deadline has passed. */
 VOID HalpClockInterrupt(PKTRAP_FRAME TrapFrame);
 
-/* --- Stacks and traps (trap.S, trap.c) ------------------------------------------------------------------------------- */
+/* --- Stacks and traps (trap.S, trap.c)
+ * ------------------------------------------------------------------------------- */
 
 extern const ULONG_PTR HalpTrapStubs[256];
 
 VOID DECLSPEC_NORETURN HalpInternal(const char *Text, PKTRAP_FRAME TrapFrame);
 
-/* --- The outside (console.c, options.c) ------------------------------------------------------------------------------- */
+/* --- The outside (console.c, options.c)
+ * ------------------------------------------------------------------------------- */
 
 VOID HalpInitializeConsole(VOID);
 /* Read the command line into the loader block. */

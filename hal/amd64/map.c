@@ -1,8 +1,8 @@
 /*
  * map.c - the memory map: what is RAM, and what of it is kept for good.
  *
- * Owns two lists, in ascending order: ranges of RAM, whole frames, joined where they touch; and ranges that are
- * kept, inside those. What is RAM and not kept is the core's. Used once, at start, by memory.c.
+ * Owns two lists, in ascending order: ranges of RAM, whole frames, joined where they touch; and ranges that
+ * are kept, inside those. What is RAM and not kept is the core's. Used once, at start, by memory.c.
  */
 #include "halp.h"
 

@@ -1,11 +1,12 @@
 /*
- * memory.c - from what the loader said to a machine with its own tables: image, direct map, PFN records, stacks.
+ * memory.c - from what the loader said to a machine with its own tables: image, direct map, PFN records,
+ * stacks.
  *
- * Each range of RAM keeps the frames of its own PFN records at its end; tables, processor regions and stacks are at the
- * end of the largest range below 4 GB, which the entry stub's tables reach. All of RAM is in the direct map, read-write
- * and never executable; the image's parts are mapped a second time with the rights of their contents. What firmware
- * left in RAM is unknown, so the records of free frames are too: the core writes a record before it reads it. Runs
- * once, before the core. Too little memory is one line and status 2.
+ * Each range of RAM keeps the frames of its own PFN records at its end; tables, processor regions and stacks
+ * are at the end of the largest range below 4 GB, which the entry stub's tables reach. All of RAM is in the
+ * direct map, read-write and never executable; the image's parts are mapped a second time with the rights of
+ * their contents. What firmware left in RAM is unknown, so the records of free frames are too: the core
+ * writes a record before it reads it. Runs once, before the core. Too little memory is one line and status 2.
  */
 #include "halp.h"
 
@@ -13,10 +14,9 @@
 #define HALP_BOOT_STACK_PAGES      8
 #define HALP_INTERRUPT_STACK_PAGES 4
 /* Each stack has a guard page below it. */
-#define HALP_STACK_STRIDE                                                                                     \
+#define HALP_STACK_STRIDE                                                                                    \
     (1 + HALP_BOOT_STACK_PAGES + HALP_INTERRUPT_STACKS * (1 + HALP_INTERRUPT_STACK_PAGES) + 1)
-#define HALP_PROCESSOR_FRAMES                                                                                 \
-    (1 + HALP_BOOT_STACK_PAGES + HALP_INTERRUPT_STACKS * HALP_INTERRUPT_STACK_PAGES)
+#define HALP_PROCESSOR_FRAMES (1 + HALP_BOOT_STACK_PAGES + HALP_INTERRUPT_STACKS * HALP_INTERRUPT_STACK_PAGES)
 
 _Static_assert(sizeof(KPCR) <= PAGE_SIZE, "a processor's region is one page");
 _Static_assert(sizeof(KUSER_SHARED_DATA) <= PAGE_SIZE, "shared user data is one page");
@@ -48,7 +48,8 @@ HalExtendPermanentMaps(PFN_NUMBER BasePage, PFN_NUMBER PageCount)
     return STATUS_NOT_SUPPORTED;
 }
 
-/* --- What is kept ------------------------------------------------------------------------------------------ */
+/* --- What is kept ------------------------------------------------------------------------------------------
+ */
 
 static PFN_NUMBER
 HalpImageFrame(const UCHAR *Address)
@@ -109,7 +110,8 @@ HalpKeepTables(ULONG Processors)
     for (Index = 0; Index < HalpRamCount; Index += 1) {
         Frames += HalpRam[Index].End - HalpRam[Index].Base;
     }
-    Count = 40 + (PFN_NUMBER)Processors * HALP_PROCESSOR_FRAMES + (PFN_NUMBER)HalpRamCount * 8 + (Frames >> 17);
+    Count =
+        40 + (PFN_NUMBER)Processors * HALP_PROCESSOR_FRAMES + (PFN_NUMBER)HalpRamCount * 8 + (Frames >> 17);
     Low = HalpLowRam();
     First = HalpKeepAtEnd(&Low, Count, 0);
     if (First == 0) {
@@ -118,7 +120,8 @@ HalpKeepTables(ULONG Processors)
     HalpStartTables(First, Count);
 }
 
-/* --- What is mapped ---------------------------------------------------------------------------------------- */
+/* --- What is mapped ----------------------------------------------------------------------------------------
+ */
 
 static VOID
 HalpMapPart(const UCHAR *Start, const UCHAR *End, ULONG64 Bits)
@@ -144,8 +147,8 @@ HalpMapDirect(const HALP_RAM *Ram)
     Edges[1] = MIN(MAX(Edges[1], Ram->Base), Ram->End);
     Edges[2] = MIN(MAX(Edges[2], Ram->Base), Ram->End);
     for (Index = 0; Index < 3; Index += 1) {
-        HalpMap(HALP_DIRECT_MAP + (Edges[Index] << PAGE_SHIFT), Edges[Index],
-                Edges[Index + 1] - Edges[Index], Index == 1 ? HALP_PERMANENT_READ : HALP_PERMANENT_WRITE);
+        HalpMap(HALP_DIRECT_MAP + (Edges[Index] << PAGE_SHIFT), Edges[Index], Edges[Index + 1] - Edges[Index],
+                Index == 1 ? HALP_PERMANENT_READ : HALP_PERMANENT_WRITE);
     }
 }
 
@@ -211,7 +214,8 @@ HalpMapDevices(VOID)
             HALP_PERMANENT_DEVICE);
 }
 
-/* --- The whole ----------------------------------------------------------------------------------------------- */
+/* --- The whole
+ * ----------------------------------------------------------------------------------------------- */
 
 static VOID
 HalpReserveSlots(PHAL_LOADER_BLOCK LoaderBlock, ULONG_PTR Start, ULONG_PTR Bytes)

@@ -3,9 +3,9 @@
  *
  *   seed=N  pagefile=BYTES  image=NAME  test=WORD
  *
- * image names the first file that the loader put into RAM; test (kernel tests only) picks tests by name. Words
- * are separated by spaces; a mistake is one line and status 2. Owns the generator behind HalRandom, which
- * places things as the hosted machine's does: a function of the seed and of how often it was asked.
+ * image names the first file that the loader put into RAM; test (kernel tests only) picks tests by name.
+ * Words are separated by spaces; a mistake is one line and status 2. Owns the generator behind HalRandom,
+ * which places things as the hosted machine's does: a function of the seed and of how often it was asked.
  */
 #include "halp.h"
 

@@ -1,16 +1,17 @@
 /*
  * processor.c - processors: their records, start, and interrupts that software asks for.
  *
- * Owns the table of processors. This machine starts one; the table, the stacks and the descriptors are made for
- * each by number. A software interrupt is a bit in the KPCR and an interrupt to oneself, of the vector that stands for
- * its IRQL; where IRQL is already below, the core is called at once. No locks: everything is the processor's own.
+ * Owns the table of processors. This machine starts one; the table, the stacks and the descriptors are made
+ * for each by number. A software interrupt is a bit in the KPCR and an interrupt to oneself, of the vector
+ * that stands for its IRQL; where IRQL is already below, the core is called at once. No locks: everything is
+ * the processor's own.
  */
 #include "halp.h"
 #include <hal/x64/switch.h>
 
-#define HALP_PAT            0x0007010600070106ull /* WB, WC, UC-, UC, twice: as PTEs of mm/pte select them */
-#define HALP_CPUID_SMEP     (1u << 7)
-#define HALP_CPUID_UMIP     (1u << 2)
+#define HALP_PAT        0x0007010600070106ull /* WB, WC, UC-, UC, twice: as PTEs of mm/pte select them */
+#define HALP_CPUID_SMEP (1u << 7)
+#define HALP_CPUID_UMIP (1u << 2)
 
 HALP_PROCESSOR HalpProcessors[HAL_MAXIMUM_PROCESSORS];
 ULONG HalpProcessorTotal;
@@ -29,7 +30,8 @@ HalProcessorPcr(ULONG Number)
     return HalpProcessors[Number].Pcr;
 }
 
-/* --- Start ------------------------------------------------------------------------------------------------- */
+/* --- Start -------------------------------------------------------------------------------------------------
+ */
 
 VOID
 HalpPrepareProcessor(VOID)
@@ -37,8 +39,8 @@ HalpPrepareProcessor(VOID)
     HALP_CPUID Features;
     ULONG64 Cr4;
 
-    __asm__ volatile("movq %0, %%cr0" ::"r"(HALP_CR0_PAGING | HALP_CR0_WRITE_PROTECT | HALP_CR0_NUMERIC_ERROR |
-                                            HALP_CR0_MONITOR | HALP_CR0_PROTECTED)
+    __asm__ volatile("movq %0, %%cr0" ::"r"(HALP_CR0_PAGING | HALP_CR0_WRITE_PROTECT |
+                                            HALP_CR0_NUMERIC_ERROR | HALP_CR0_MONITOR | HALP_CR0_PROTECTED)
                      : "memory");
     Cr4 = HALP_CR4_PAE | HALP_CR4_MACHINE_CHECK | HALP_CR4_GLOBAL | HALP_CR4_FXSR | HALP_CR4_XMM_EXCEPTION;
     if (HalpCpuid(0).Eax >= 7) {
@@ -105,7 +107,8 @@ HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock)
     HalpInternal("the core returned", NULL);
 }
 
-/* --- Interrupts -------------------------------------------------------------------------------------------- */
+/* --- Interrupts --------------------------------------------------------------------------------------------
+ */
 
 /* KiIpiInterrupt on each processor of the set, soon. Any IRQL. */
 VOID
@@ -152,8 +155,9 @@ HalRequestSoftwareInterrupt(KIRQL Irql)
 }
 
 /*
- * At DISPATCH_LEVEL: halt until an interrupt above it. One of DISPATCH_LEVEL does not wake the processor, so if such a
- * request is there already it is not put to sleep; sti takes effect only after the next instruction.
+ * At DISPATCH_LEVEL: halt until an interrupt above it. One of DISPATCH_LEVEL does not wake the processor, so
+ * if such a request is there already it is not put to sleep; sti takes effect only after the next
+ * instruction.
  */
 VOID
 HalIdle(VOID)

@@ -1,9 +1,9 @@
 /*
  * stack.c - stacks: preparing, switching, calling on another.
  *
- * Owns nothing: the bounds of the stack in use are kept by ke/ in the KPCR. An interrupt or a fault is served on the
- * stack in use, whatever it is; one that has run into its guard page ends in the double fault, which has a stack of
- * its own. Callers run where the thread keeps its processor.
+ * Owns nothing: the bounds of the stack in use are kept by ke/ in the KPCR. An interrupt or a fault is served
+ * on the stack in use, whatever it is; one that has run into its guard page ends in the double fault, which
+ * has a stack of its own. Callers run where the thread keeps its processor.
  */
 #include "halp.h"
 #include <hal/x64/switch.h>

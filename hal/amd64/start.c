@@ -1,9 +1,9 @@
 /*
  * start.c - the order in which the machine is put together.
  *
- * Entered by boot/ in long mode on the entry stub's tables and stack, interrupts off. Descriptor tables come first, so
- * that a fault on the way is a line and not a reset; then memory, after which nothing of the entry stub is used;
- * then the region behind gs, the local APIC, the clocks, and the core.
+ * Entered by boot/ in long mode on the entry stub's tables and stack, interrupts off. Descriptor tables come
+ * first, so that a fault on the way is a line and not a reset; then memory, after which nothing of the entry
+ * stub is used; then the region behind gs, the local APIC, the clocks, and the core.
  */
 #include "halp.h"
 

@@ -1,9 +1,9 @@
 /*
  * table.c - the machine's own page tables, made once.
  *
- * Tables are made in frames set aside for them and reached through the direct map, which is at address 0 as long as the
- * entry stub's tables are in force (memory.c). Running out of the frames, or of any other estimate, is refused at
- * start: nothing here can fail later. Single-threaded, nothing else runs.
+ * Tables are made in frames set aside for them and reached through the direct map, which is at address 0 as
+ * long as the entry stub's tables are in force (memory.c). Running out of the frames, or of any other
+ * estimate, is refused at start: nothing here can fail later. Single-threaded, nothing else runs.
  */
 #include "halp.h"
 

@@ -47,6 +47,7 @@ HalpTrapEntry:
         movq %r13, 0x08(%rsp)
         movq %r14, 0x10(%rsp)
         movq %r15, 0x18(%rsp)
+        movq $0, 0x20(%rsp)             /* P5: no vector state in memory */
         movq $0, 0x28(%rsp)
         movq %rax, 0x30(%rsp)
         movq %rcx, 0x38(%rsp)

@@ -1,11 +1,12 @@
 /*
  * trap.c - from a vector to the core's trap routines.
  *
- * Every gate disables interrupts; here it is decided when they come back. An exception runs as the interrupted code
- * did, so interrupts are allowed again if they were, once the fault address is safe. An interrupt raises IRQL to its
- * vector's, ends itself at the local APIC (from then on only IRQL keeps others of its kind away, so that a software
- * interrupt may switch threads) and runs with interrupts allowed. On return they are off until iretq, which lets in
- * what lowering IRQL has uncovered. Owns no state, takes no lock.
+ * Every gate disables interrupts; here it is decided when they come back. An exception runs as the
+ * interrupted code did, so interrupts are allowed again if they were, once the fault address is safe. An
+ * interrupt raises IRQL to its vector's, ends itself at the local APIC (from then on only IRQL keeps others
+ * of its kind away, so that a software interrupt may switch threads) and runs with interrupts allowed. On
+ * return they are off until iretq, which lets in what lowering IRQL has uncovered. Owns no state, takes no
+ * lock.
  */
 #include "halp.h"
 
@@ -29,7 +30,8 @@ BOOLEAN HalpAlive;
 
 VOID HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address);
 
-/* --- Ends of the run --------------------------------------------------------------------------------------- */
+/* --- Ends of the run ---------------------------------------------------------------------------------------
+ */
 
 static VOID
 HalpPutText(const char *Text)
@@ -85,7 +87,8 @@ HalpEarlyTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
     HalpInternal("a fault before the machine ran", TrapFrame);
 }
 
-/* --- Exceptions -------------------------------------------------------------------------------------------- */
+/* --- Exceptions --------------------------------------------------------------------------------------------
+ */
 
 static VOID
 HalpPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address)
@@ -112,7 +115,8 @@ HalpException(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
     HalDisableInterrupts();
 }
 
-/* --- Interrupts -------------------------------------------------------------------------------------------- */
+/* --- Interrupts --------------------------------------------------------------------------------------------
+ */
 
 static VOID
 HalpSoftwareInterrupt(KIRQL Irql)
@@ -143,8 +147,8 @@ HalpInterrupt(PKTRAP_FRAME TrapFrame, ULONG Vector)
 }
 
 /*
- * Called by trap.S with interrupts off; returns with interrupts off and resumes the frame. A nonmaskable interrupt is
- * how the supervisor says that the time is over.
+ * Called by trap.S with interrupts off; returns with interrupts off and resumes the frame. A nonmaskable
+ * interrupt is how the supervisor says that the time is over.
  */
 VOID
 HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)

@@ -3,7 +3,8 @@
  * together.
  *
  *   ntmm-hosted --memory BYTES --processors N --seed N [--pagefile BYTES] [--nodes N]
- *               [--report-fd FD] [--timeout-ms N] [--drive L:=DIR]... [IMAGE...]
+ *               [--report-fd FD] [--timeout-ms N] [--drive L:=DIR]...
+ *               [--ioctl CODE:OUTPUT:DEVICE [--ioctl-hex BYTES | --ioctl-file FILE]]... [IMAGE...]
  *   ntmm-hosted --exports      what images can import, as a .def file for an import library
  *
  * The supervisor (cli/) starts it and has checked what a person typed; here a mistake is one line
@@ -133,6 +134,79 @@ HalpAddImage(const char *Path)
 }
 
 /*
+ * --- Requests -------------------------------------------------------------------------------------
+ */
+
+/* CODE:OUTPUT:DEVICE, the numbers in decimal; DEVICE may be empty. */
+static VOID
+HalpAddRequest(const char *Value)
+{
+    PHAL_REQUEST Request;
+    ULONG64 Code;
+    ULONG64 OutputLength;
+    char *Colon;
+
+    if (HalpLoaderBlock.RequestCount == HAL_MAXIMUM_REQUESTS) {
+        HalpRefuse("at most %d requests can be made", HAL_MAXIMUM_REQUESTS);
+    }
+    Code = strtoull(Value, &Colon, 10);
+    OutputLength = *Colon == ':' ? strtoull(Colon + 1, &Colon, 10) : 0;
+    if (*Colon != ':' || Code > MAXULONG || OutputLength > HAL_MAXIMUM_REQUEST_BYTES) {
+        HalpRefuse("--ioctl: \"%s\" is not CODE:OUTPUT:DEVICE", Value);
+    }
+    Request = &HalpLoaderBlock.Requests[HalpLoaderBlock.RequestCount];
+    Request->Code = (ULONG)Code;
+    Request->OutputLength = (ULONG)OutputLength;
+    Request->Device = Colon + 1;
+    HalpLoaderBlock.RequestCount += 1;
+}
+
+static ULONG
+HalpHexDigit(char Digit)
+{
+    const char *Digits = "0123456789abcdef";
+    const char *Place;
+
+    Place = Digit == 0 ? NULL : strchr(Digits, Digit | (Digit >= 'A' ? 0x20 : 0));
+    if (Place == NULL) {
+        HalpRefuse("--ioctl-hex: not pairs of hexadecimal digits");
+    }
+    return (ULONG)(Place - Digits);
+}
+
+/* The input of the last request: digits, or a file. */
+static VOID
+HalpAddInput(const char *Value, BOOLEAN File)
+{
+    PHAL_REQUEST Request;
+    PUCHAR Bytes;
+    SIZE_T Size;
+    SIZE_T Index;
+
+    if (HalpLoaderBlock.RequestCount == 0) {
+        HalpRefuse("input without --ioctl");
+    }
+    Request = &HalpLoaderBlock.Requests[HalpLoaderBlock.RequestCount - 1];
+    if (File) {
+        Bytes = HalpReadFile(Value, &Size);
+    } else {
+        Size = (strlen(Value) + 1) / 2;
+        Bytes = malloc(Size + 1);
+        if (Bytes == NULL) {
+            HalpRefuse("--ioctl-hex: no memory");
+        }
+        for (Index = 0; Index < Size; Index += 1) {
+            Bytes[Index] = (UCHAR)(HalpHexDigit(Value[2 * Index]) << 4 | HalpHexDigit(Value[2 * Index + 1]));
+        }
+    }
+    if (Size > HAL_MAXIMUM_REQUEST_BYTES) {
+        HalpRefuse("%s: more than a request's input can be", Value);
+    }
+    Request->Input = Bytes;
+    Request->InputLength = (ULONG)Size;
+}
+
+/*
  * --- Options ------------------------------------------------------------------------------------
  * ---------------
  */
@@ -158,6 +232,14 @@ HalpParseOption(HALP_OPTIONS *Options, const char *Option, const char *Value)
 
     if (strcmp(Option, "--drive") == 0) {
         return; /* no file is mapped yet; the supervisor says so */
+    }
+    if (strcmp(Option, "--ioctl") == 0) {
+        HalpAddRequest(Value);
+        return;
+    }
+    if (strcmp(Option, "--ioctl-hex") == 0 || strcmp(Option, "--ioctl-file") == 0) {
+        HalpAddInput(Value, Option[8] == 'f');
+        return;
     }
     for (Index = 0; Index < RTL_NUMBER_OF(Numbers); Index += 1) {
         if (strcmp(Option, Numbers[Index].Name) == 0) {

@@ -8,7 +8,7 @@
 /*
  * The handler of trap.c resumes the interrupted code here, on the interrupted stack: rsp and rdi
  * are the KTRAP_FRAME, rsi the vector, rdx the fault address. r12-r15, for which the frame has no
- * field, are in its P1Home to P4Home. The whole vector and x87 state is kept below the frame, in the form of
+ * field, are in its P1Home to P4Home; P5 leads to the vector state. The whole vector and x87 state is kept below the frame, in the form of
  * XSAVE: an interrupted image or sanitizer run time may use the wide registers, and what runs until the frame is
  * resumed may too.
  * Two words make a frame-pointer link, so that a backtrace goes on at the interrupted instruction.
@@ -34,6 +34,7 @@ HalpTrapEntry:
         movl $-1, %eax
         movl $-1, %edx
         xsave64 (%r12)
+        movq %r12, 0x20(%rbx)           /* where a dispatched exception finds and changes it */
         movl 24(%r12), %eax
         movl %eax, 0x2C(%rbx)
         movaps %xmm0, 0x70(%rbx)

@@ -1,5 +1,6 @@
 /*
- * The threads plug's machine: RAM in a memory file, direct map, frame records, processors. Hosted C.
+ * The threads plug's machine: RAM in a memory file, direct map, frame records, processors. Hosted
+ * C.
  */
 #include <asm/prctl.h>
 #include <pthread.h>
@@ -37,7 +38,8 @@ static void *
 HaltReserve(size_t Bytes, int Fd)
 {
     void *Address = mmap(NULL, Bytes, PROT_READ | PROT_WRITE,
-                         (Fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE, Fd, 0);
+                         (Fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED) | MAP_NORESERVE, Fd,
+    0);
 
     if (Address == MAP_FAILED) {
         HaltDie("mmap");
@@ -45,7 +47,7 @@ HaltReserve(size_t Bytes, int Fd)
     return Address;
 }
 
-/* --- Memory map -------------------------------------------------------------------------------------- */
+/* --- Memory map ------------------------------------------------------------------------------- */
 
 static void
 HaltAddRun(PFN_NUMBER Base, PFN_NUMBER End, HAL_MEMORY_TYPE Type, ULONG Node)
@@ -58,7 +60,10 @@ HaltAddRun(PFN_NUMBER Base, PFN_NUMBER End, HAL_MEMORY_TYPE Type, ULONG Node)
     Run->Node = Node;
 }
 
-/* Low memory, and the rest above 1 MB in one piece per node; the last pages stand for the kernel's own. */
+/*
+ * Low memory, and the rest above 1 MB in one piece per node; the last pages stand for the kernel's
+ * own.
+ */
 static void
 HaltMakeRuns(const HALT_CONFIG *Config, PFN_NUMBER End)
 {
@@ -128,7 +133,7 @@ HaltStart(const HALT_CONFIG *Config)
     return &HaltLoaderBlock;
 }
 
-/* --- What the core calls -------------------------------------------------------------------------------- */
+/* --- What the core calls ---------------------------------------------------------------------- */
 
 ULONG
 HalProcessorCount(VOID)
@@ -182,7 +187,7 @@ HalExtendPermanentMaps(PFN_NUMBER BasePage, PFN_NUMBER PageCount)
     return BasePage + PageCount <= HaltFrameLimit ? STATUS_SUCCESS : STATUS_NOT_SUPPORTED;
 }
 
-/* --- Processors -------------------------------------------------------------------------------------------- */
+/* --- Processors ------------------------------------------------------------------------------- */
 
 typedef struct _HALT_JOB {
     ULONG Number;

@@ -38,7 +38,8 @@ KeBugCheckEx(ULONG Code, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4)
         longjmp(*HaltCatcher, 1);
     }
     fflush(stdout);
-    fprintf(stderr, "*** STOP: 0x%08X (0x%016llX,0x%016llX,0x%016llX,0x%016llX)\n", Code, P1, P2, P3,
+    fprintf(stderr, "*** STOP: 0x%08X (0x%016llX,0x%016llX,0x%016llX,0x%016llX)\n", Code, P1, P2,
+            P3,
             P4);
     abort();
 }
@@ -70,6 +71,13 @@ VOID DECLSPEC_NORETURN
 KiVerifierStop(ULONG64 Rule, ULONG64 P2, ULONG64 P3, ULONG64 P4)
 {
     KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Rule, P2, P3, P4);
+}
+
+/* Nothing here asks for memory in a way that raises. */
+VOID DECLSPEC_NORETURN
+KiRaiseStatus(NTSTATUS Status)
+{
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG)Status, 0, 0, 0);
 }
 
 VOID NTAPI

@@ -1,6 +1,6 @@
 /*
- * The threads plug: simulated RAM and one KPCR per host thread, enough of a machine for rtl, the spin
- * locks of ke, mm/phys and mm/pool. For tests and benchmarks only: ThreadSanitizer and other
+ * The threads plug: simulated RAM and one KPCR per host thread, enough of a machine for rtl, the
+ * spin locks of ke, mm/phys and mm/pool. For tests and benchmarks only: ThreadSanitizer and other
  * allocators work here, and neither of the real machines has them.
  */
 #ifndef HAL_THREADS_THREADS_H
@@ -22,7 +22,13 @@ PHAL_LOADER_BLOCK HaltStart(const HALT_CONFIG *Config);
 /* RAM: frame n is at offset n * PAGE_SIZE of this file. For who maps frames elsewhere. */
 extern int HaltMemoryFile;
 
-/* Run Routine(processor number, Context) on every processor at once and wait for all. From processor 0. */
+/* Lay out system space for a program with mm/pool in it; before MiInitializePools. */
+VOID HaltStartSpace(VOID);
+
+/*
+ * Run Routine(processor number, Context) on every processor at once and wait for all. From
+ * processor 0.
+ */
 VOID HaltRunEverywhere(VOID (*Routine)(ULONG, PVOID), PVOID Context);
 
 /* Run Routine; TRUE if a bug check ended it, and which. Locks it held are lost. */

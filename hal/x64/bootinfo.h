@@ -1,9 +1,10 @@
 /*
- * What the entry stubs in boot/ tell the bare-metal machine, whatever firmware or loader they were started by.
+ * What the entry stubs in boot/ tell the bare-metal machine, whatever firmware or loader they were started
+ * by.
  *
- * On entry to HalpStartMachine: long mode, interrupts off, the kernel image mapped at HALP_KERNEL_BASE and the
- * first 4 GB at their own addresses, all of it writable and executable, by tables that the machine replaces. Physical
- * addresses below 4 GB can be used as pointers until then.
+ * On entry to HalpStartMachine: long mode, interrupts off, the kernel image mapped at HALP_KERNEL_BASE and
+ * the first 4 GB at their own addresses, all of it writable and executable, by tables that the machine
+ * replaces. Physical addresses below 4 GB can be used as pointers until then.
  *
  * The same file serves the entry stub and the linker script: the numbers come first.
  */
@@ -18,8 +19,8 @@
 
 #include <hal/hal.h>
 
-#define HALP_BOOT_RANGES 64
-#define HALP_BOOT_IMAGES 4
+#define HALP_BOOT_RANGES  64
+#define HALP_BOOT_IMAGES  4
 #define HALP_COMMAND_LINE 1024
 
 typedef struct _HALP_BOOT_RANGE {

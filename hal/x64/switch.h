@@ -29,8 +29,8 @@ VOID HalpCallOn(PVOID StackTop, VOID (*Routine)(PVOID), PVOID Context);
 /* Each machine's own: the first C code on a new stack. */
 VOID DECLSPEC_NORETURN HalpThreadMain(VOID (*Entry)(PVOID), PVOID Context);
 
-/* A pointer for HalpSwitch: the first switch to it calls HalpThreadMain(Entry, Context). The page below Base is
- * writable. */
+/* A pointer for HalpSwitch: the first switch to it calls HalpThreadMain(Entry, Context). The page below Base
+ * is writable. */
 static inline PVOID
 HalpMakeSwitchFrame(ULONG_PTR Base, VOID (*Entry)(PVOID), PVOID Context)
 {

@@ -1,6 +1,6 @@
 /*
- * Failure injection: starting and stopping a run. PASSIVE_LEVEL; one run at a time, which its starter
- * sees to.
+ * Failure injection: starting and stopping a run. PASSIVE_LEVEL; one run at a time, which its
+ * starter sees to.
  */
 #include "inject.h"
 
@@ -45,7 +45,7 @@ MiInjectStop(ULONG64 *Requests)
     return MiInject.Failures;
 }
 
-/* --- Text ------------------------------------------------------------------------------------------- */
+/* --- Text ------------------------------------------------------------------------------------- */
 
 /* Skip Word if Text begins with it, else NULL. */
 static const char *

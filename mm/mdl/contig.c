@@ -43,22 +43,6 @@ MipNodeIsValid(NODE_REQUIREMENT Node)
     return (Node & MM_ANY_NODE_OK) != 0 || Node <= KeQueryHighestNodeNumber();
 }
 
-/* Frames for the request; MI_NO_FRAME if there are none, or only on another node than the one required. */
-static PFN_NUMBER
-MipTakeContiguous(const MI_CONTIGUOUS_REQUEST *Request)
-{
-    ULONG Node = Request->Node & ~MM_ANY_NODE_OK;
-    PFN_NUMBER First = MiGetContiguousFrames(0, Node <= KeQueryHighestNodeNumber() ? Node : PcrRead32(Node),
-                                             MiUseDriverLocked, Request->PageCount, Request->Window.Lowest,
-                                             Request->Window.Highest, 1, Request->BoundaryPages);
-
-    if (First != MI_NO_FRAME && !(Request->Node & MM_ANY_NODE_OK) && MiFrameNode(First) != Node) {
-        MiFreeContiguousFrames(First, Request->PageCount);
-        return MI_NO_FRAME;
-    }
-    return First;
-}
-
 static VOID
 MipCommitContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID Va, PFN_NUMBER First, PMI_TRACKED Tracked)
 {
@@ -91,7 +75,8 @@ MipAllocateContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
     if (Tracked == NULL) {
         goto ReturnCharge;
     }
-    First = MipTakeContiguous(Request);
+    First = MiGetContiguousFrames(0, Request->Node, MiUseDriverLocked, Request->PageCount, Request->Window.Lowest,
+                                  Request->Window.Highest, 1, Request->BoundaryPages);
     if (First == MI_NO_FRAME) {
         Status = STATUS_NO_MEMORY;
         goto FreeTracked;

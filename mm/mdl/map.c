@@ -14,6 +14,7 @@
  * MmMapLockedPagesSpecifyCache, MmUnmapLockedPages, "Bug Check 0xDA".
  */
 #include "mdlp.h"
+#include <ke/exception.h>
 
 /* Available pages below which mappings of that priority fail. */
 #define MI_LOW_PRIORITY_PAGES 64
@@ -502,8 +503,8 @@ MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
 NTEXPORT(MmProtectMdlSystemAddress);
 
 /*
- * Map the MDL with Protection (PAGE_*), call DriverRoutine with the address of its first byte, unmap. The MDL itself is
- * not changed. STATUS_INVALID_PAGE_PROTECTION or STATUS_INSUFFICIENT_RESOURCES: it was not called.
+ * Map the MDL with Protection (PAGE_*), call DriverRoutine with the address of its first byte, unmap, also if an exception
+ * leaves the routine. The MDL itself is not changed. STATUS_INVALID_PAGE_PROTECTION or STATUS_INSUFFICIENT_RESOURCES: it was not called.
  */
 NTSTATUS NTAPI
 MmMapMdl(PMDL MemoryDescriptorList, ULONG Protection, PMM_MDL_ROUTINE DriverRoutine, PVOID DriverContext)
@@ -511,6 +512,8 @@ MmMapMdl(PMDL MemoryDescriptorList, ULONG Protection, PMM_MDL_ROUTINE DriverRout
     MI_MAPPING Mapping = {.Mdl = MemoryDescriptorList,
                           .PageCount = MiMdlPageCount(MemoryDescriptorList),
                           .CacheType = MmCached};
+    KI_UNWIND_GUARD Guard;
+    BOOLEAN Unwound;
 
     if (!MiRightsFromPage(Protection, &Mapping.Protection)) {
         return STATUS_INVALID_PAGE_PROTECTION;
@@ -519,9 +522,12 @@ MmMapMdl(PMDL MemoryDescriptorList, ULONG Protection, PMM_MDL_ROUTINE DriverRout
     if (Mapping.PageCount == 0 || !MipMakeMapping(&Mapping)) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    KiCallRoutine((PVOID)DriverRoutine, (ULONG_PTR)DriverContext,
-                  (ULONG_PTR)Mapping.Va + MemoryDescriptorList->ByteOffset, 0, 0);
+    Unwound = KiCallRoutineGuarded((PVOID)DriverRoutine, (ULONG_PTR)DriverContext,
+                                   (ULONG_PTR)Mapping.Va + MemoryDescriptorList->ByteOffset, 0, 0, &Guard);
     MipRemoveMapping(&Mapping);
+    if (Unwound) {
+        KiContinueUnwind(&Guard);
+    }
     return STATUS_SUCCESS;
 }
 NTEXPORT(MmMapMdl);

@@ -37,7 +37,7 @@ MipMapOwned(PUCHAR Va, SIZE_T PageCount, ULONG GetFlags, MEMORY_CACHING_TYPE Cac
         PFN_NUMBER Frames[MI_OWNED_BATCH];
         SIZE_T Count = MIN(PageCount - Done, MI_OWNED_BATCH);
 
-        if (MiGetFrames(GetFlags | MI_GET_ALL, PcrRead32(Node), MiUseDriverLocked, Count, Frames) != Count) {
+        if (MiGetFrames(GetFlags | MI_GET_ALL, MM_ANY_NODE_OK, MiUseDriverLocked, Count, Frames) != Count) {
             MipUnmapOwned(Va, Done);
             return FALSE;
         }

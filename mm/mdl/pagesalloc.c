@@ -30,35 +30,12 @@ typedef struct _MI_PAGES_REQUEST {
     SIZE_T Wanted;     /* pages */
     ULONG Flags;       /* MM_ALLOCATE_* */
     ULONG GetFlags;    /* MI_GET_* */
-    ULONG Node;
+    ULONG Node;        /* the only one, or the preferred one with MM_ANY_NODE_OK */
     PFN_NUMBER *Frames;
     SIZE_T Got;
 } MI_PAGES_REQUEST, *PMI_PAGES_REQUEST;
 
 /* --- Gathering ------------------------------------------------------------------------------------------------------- */
-
-/* Keep new frames, or only those of the node if no other will do. FALSE: one came from elsewhere, so there are no more. */
-static BOOLEAN
-MipKeepFrames(PMI_PAGES_REQUEST Request, SIZE_T Count)
-{
-    PFN_NUMBER *New = Request->Frames + Request->Got;
-    SIZE_T Kept = 0;
-
-    if (!(Request->Flags & MM_ALLOCATE_FROM_LOCAL_NODE_ONLY)) {
-        Request->Got += Count;
-        return TRUE;
-    }
-    for (SIZE_T Index = 0; Index < Count; Index += 1) {
-        if (MiFrameNode(New[Index]) == Request->Node) {
-            New[Kept] = New[Index];
-            Kept += 1;
-        } else {
-            MiFreeFrame(New[Index]);
-        }
-    }
-    Request->Got += Kept;
-    return Kept == Count;
-}
 
 /* A run of PageCount frames in a window; FALSE if there is none. */
 static BOOLEAN
@@ -73,7 +50,8 @@ MipTakeRun(PMI_PAGES_REQUEST Request, const MI_FRAME_WINDOW *Window, SIZE_T Page
     for (SIZE_T Index = 0; Index < PageCount; Index += 1) {
         Request->Frames[Request->Got + Index] = First + Index;
     }
-    return MipKeepFrames(Request, PageCount);
+    Request->Got += PageCount;
+    return TRUE;
 }
 
 /* All there is in one window, in runs as long as they come. */
@@ -117,9 +95,10 @@ MipGatherAnywhere(PMI_PAGES_REQUEST Request)
         SIZE_T Count = MiGetFrames(Request->GetFlags, Request->Node, MiUseDriverLocked,
                                    Request->Wanted - Request->Got, Request->Frames + Request->Got);
 
-        if (Count == 0 || !MipKeepFrames(Request, Count)) {
+        if (Count == 0) {
             return;
         }
+        Request->Got += Count;
     }
 }
 
@@ -132,13 +111,8 @@ MipGatherChunks(PMI_PAGES_REQUEST Request)
 
     while (Request->Wanted - Request->Got >= Chunk) {
         if (!MipTakeRun(Request, &Request->Window, Chunk, AlignPages)) {
-            break;
+            return;
         }
-    }
-    /* Of a chunk that lies across two nodes only a part may have been kept. */
-    while (Request->Got % Chunk != 0) {
-        Request->Got -= 1;
-        MiFreeFrame(Request->Frames[Request->Got]);
     }
 }
 
@@ -294,6 +268,9 @@ MipAllocatePages(PHYSICAL_ADDRESS Low, PHYSICAL_ADDRESS High, PHYSICAL_ADDRESS S
 {
     MI_PAGES_REQUEST Request = {.Flags = Flags, .Node = Node};
 
+    if (!(Flags & MM_ALLOCATE_FROM_LOCAL_NODE_ONLY)) {
+        Request.Node |= MM_ANY_NODE_OK;
+    }
     MipVerifyPagesIrql();
     if (TotalBytes == 0 || TotalBytes > MI_MOST_BYTES || !MiFrameWindow(Low, High, &Request.Window) ||
         !MipFlagsAreValid(Flags, (ULONG64)Skip.QuadPart, TotalBytes) || Node > KeQueryHighestNodeNumber()) {

@@ -233,7 +233,7 @@ static NTSTATUS
 MipLockBuffer(PMDL Mdl, const FILE_SEGMENT_ELEMENT *Pages, KPROCESSOR_MODE Mode, LOCK_OPERATION Operation)
 {
     MI_BUFFER_LOCK Buffer = {.Mdl = Mdl, .Pages = Pages, .Mode = Mode, .IoFrame = MI_NO_FRAME};
-    ULONG_PTR First = (ULONG_PTR)MmGetMdlVirtualAddress(Mdl);
+    ULONG_PTR First = (ULONG_PTR)Mdl->StartVa + Mdl->ByteOffset;
     PMI_TRACKED Tracked;
     NTSTATUS Status;
 

@@ -18,8 +18,8 @@ MipRetireFrame(PFN_NUMBER Frame)
 }
 
 /*
- * The same if the frame is still marked: under the PFN lock, because the mark may be taken back at the
- * same time, and then it stays in service.
+ * The same if the frame is still marked: under the PFN lock, because the mark may be taken back at
+ * the same time, and then it stays in service.
  */
 BOOLEAN
 MipRetireIfRequested(PFN_NUMBER Frame)
@@ -155,9 +155,9 @@ MipMarkRange(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes,
 }
 
 /*
- * Take the pages of [*StartAddress, + *NumberOfBytes) out of service. *NumberOfBytes receives how many
- * bytes are bad now; pages in use become bad when they are freed. STATUS_INVALID_PARAMETER_1 or _2 for
- * an unaligned range. IRQL <= APC_LEVEL.
+ * Take the pages of [*StartAddress, + *NumberOfBytes) out of service. *NumberOfBytes receives how
+ * many bytes are bad now; pages in use become bad when they are freed. STATUS_INVALID_PARAMETER_1
+ * or _2 for an unaligned range. IRQL <= APC_LEVEL.
  */
 NTSTATUS NTAPI
 MmMarkPhysicalMemoryAsBad(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes)
@@ -167,8 +167,8 @@ MmMarkPhysicalMemoryAsBad(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberO
 NTEXPORT(MmMarkPhysicalMemoryAsBad);
 
 /*
- * Return bad pages of a range to service; *NumberOfBytes receives how many bytes were bad and are not.
- * Pages that were waiting to become bad no longer do. As above otherwise.
+ * Return bad pages of a range to service; *NumberOfBytes receives how many bytes were bad and are
+ * not. Pages that were waiting to become bad no longer do. As above otherwise.
  */
 NTSTATUS NTAPI
 MmMarkPhysicalMemoryAsGood(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes)

@@ -1,10 +1,10 @@
 /*
  * Commit and resident available: promises of memory, counted in pages.
  *
- * Commit is what has been promised to anybody, backed by RAM or page file when it is touched; it never
- * passes the limit (usable RAM plus page files). Resident available is what may still be promised as
- * nonpageable. Both are single words changed by one atomic step: charges come per region or segment,
- * not per page. (behaviour.md section 14.)
+ * Commit is what has been promised to anybody, backed by RAM or page file when it is touched; it
+ * never passes the limit (usable RAM plus page files). Resident available is what may still be
+ * promised as nonpageable. Both are single words changed by one atomic step: charges come per
+ * region or segment, not per page. (behaviour.md section 14.)
  *
  * Any IRQL; no locks. A refused charge has changed nothing.
  */

@@ -1,12 +1,14 @@
 /*
- * Physical memory as drivers see and change it: the ranges of RAM, memory added and removed while the
- * machine runs.
+ * Physical memory as drivers see and change it: the ranges of RAM, memory added and removed while
+ * the machine runs.
  *
- * Ranges are only ever appended, so readers need no lock; a removed range stays in the table and its
- * frames are Absent. One push lock (MipConfigLock) keeps those who add, remove or list from each other;
- * nothing is allocated under it. Memory added brings along the pages for its own extent bytes.
+ * Ranges are only ever appended, so readers need no lock; a removed range stays in the table and
+ * its frames are Absent. One push lock (MipConfigLock) keeps those who add, remove or list from
+ * each other; nothing is allocated under it. Memory added brings along the pages for its own extent
+ * bytes.
  *
- * PASSIVE_LEVEL or APC_LEVEL as documented for each routine. (routines.tsv, family physical-config.)
+ * PASSIVE_LEVEL or APC_LEVEL as documented for each routine. (routines.tsv, family
+ * physical-config.)
  */
 #include "physp.h"
 
@@ -31,7 +33,7 @@ MipUnlockConfig(VOID)
     KeLeaveCriticalRegion();
 }
 
-/* --- Listing -------------------------------------------------------------------------------------- */
+/* --- Listing ---------------------------------------------------------------------------------- */
 
 /* Runs of RAM in ascending order; Entries NULL only counts. */
 typedef struct _MI_RANGE_LISTER {
@@ -49,7 +51,8 @@ MipEndRun(PMI_RANGE_LISTER Lister)
         return;
     }
     if (Lister->Count < Lister->Room) {
-        Lister->Entries[Lister->Count].BaseAddress.QuadPart = (LONGLONG)(Lister->Base << PAGE_SHIFT);
+        Lister->Entries[Lister->Count].BaseAddress.QuadPart =
+            (LONGLONG)(Lister->Base << PAGE_SHIFT);
         Lister->Entries[Lister->Count].NumberOfBytes.QuadPart =
             (LONGLONG)((Lister->End - Lister->Base) << PAGE_SHIFT);
     }
@@ -126,8 +129,8 @@ MipListRangesLocked(PPHYSICAL_MEMORY_RANGE Entries, ULONG Room)
 }
 
 /*
- * The ranges of RAM as an array in nonpaged pool, ended by an element of zeroes; the caller frees it
- * with ExFreePool. A snapshot. NULL if there is no pool. PASSIVE_LEVEL.
+ * The ranges of RAM as an array in nonpaged pool, ended by an element of zeroes; the caller frees
+ * it with ExFreePool. A snapshot. NULL if there is no pool. PASSIVE_LEVEL.
  */
 PPHYSICAL_MEMORY_RANGE NTAPI
 MmGetPhysicalMemoryRanges(VOID)
@@ -158,7 +161,9 @@ MmGetPhysicalMemoryRanges(VOID)
 }
 NTEXPORT(MmGetPhysicalMemoryRanges);
 
-/* The same for one memory partition: there is the system's only, which NULL names. NULL otherwise. */
+/*
+ * The same for one memory partition: there is the system's only, which NULL names. NULL otherwise.
+ */
 PPHYSICAL_MEMORY_RANGE NTAPI
 MmGetPhysicalMemoryRangesEx(PVOID PartitionObject)
 {
@@ -183,7 +188,7 @@ MmGetPhysicalMemoryRangesEx2(PVOID PartitionObject, ULONG Flags)
 }
 NTEXPORT(MmGetPhysicalMemoryRangesEx2);
 
-/* --- Adding ----------------------------------------------------------------------------------------- */
+/* --- Adding ----------------------------------------------------------------------------------- */
 
 static BOOLEAN
 MipOverlapsKnownRange(PFN_NUMBER First, SIZE_T PageCount)
@@ -293,10 +298,10 @@ MipReviveRun(PMI_RANGE Range, PFN_NUMBER First, SIZE_T PageCount)
 }
 
 /*
- * Add [*StartAddress, + *NumberOfBytes) to the memory in use; *NumberOfBytes receives what was accepted.
- * STATUS_CONFLICTING_ADDRESSES if some of it is known already, STATUS_NOT_SUPPORTED if the machine has
- * no room for its records, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_PARAMETER_1 or _2 for an
- * unaligned range. IRQL <= APC_LEVEL.
+ * Add [*StartAddress, + *NumberOfBytes) to the memory in use; *NumberOfBytes receives what was
+ * accepted. STATUS_CONFLICTING_ADDRESSES if some of it is known already, STATUS_NOT_SUPPORTED if
+ * the machine has no room for its records, STATUS_INSUFFICIENT_RESOURCES,
+ * STATUS_INVALID_PARAMETER_1 or _2 for an unaligned range. IRQL <= APC_LEVEL.
  */
 NTSTATUS NTAPI
 MmAddPhysicalMemory(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes)
@@ -321,7 +326,7 @@ MmAddPhysicalMemory(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes
 }
 NTEXPORT(MmAddPhysicalMemory);
 
-/* --- Removing ------------------------------------------------------------------------------------------ */
+/* --- Removing --------------------------------------------------------------------------------- */
 
 /* Frames of a run that the caller owns leave the machine. */
 static VOID
@@ -349,7 +354,9 @@ MipMakeRunAbsent(PMI_RANGE Range, PFN_NUMBER First, SIZE_T PageCount)
     __atomic_fetch_sub(&MiTotalPages, PageCount, __ATOMIC_RELAXED);
 }
 
-/* The part of [Frame, End) in the range of its first frame; NULL if that frame is no usable memory. */
+/*
+ * The part of [Frame, End) in the range of its first frame; NULL if that frame is no usable memory.
+ */
 static PMI_RANGE
 MipPartOfRun(PFN_NUMBER Frame, PFN_NUMBER End, SIZE_T *PageCount)
 {
@@ -398,10 +405,10 @@ MipOwnRun(PFN_NUMBER First, SIZE_T PageCount)
 }
 
 /*
- * Take [*StartAddress, + *NumberOfBytes) out of the machine. All its pages must be free, or standby:
- * else STATUS_NO_MEMORY, and nothing changes; the same if commit or locked pages need it. Memory that
- * the machine keeps for itself is bug check 0x1A/0x03030308. STATUS_INVALID_PARAMETER_1 or _2 for a
- * range that is not whole pages of memory. IRQL <= APC_LEVEL.
+ * Take [*StartAddress, + *NumberOfBytes) out of the machine. All its pages must be free, or
+ * standby: else STATUS_NO_MEMORY, and nothing changes; the same if commit or locked pages need it.
+ * Memory that the machine keeps for itself is bug check 0x1A/0x03030308. STATUS_INVALID_PARAMETER_1
+ * or _2 for a range that is not whole pages of memory. IRQL <= APC_LEVEL.
  */
 NTSTATUS NTAPI
 MmRemovePhysicalMemory(PPHYSICAL_ADDRESS StartAddress, PLARGE_INTEGER NumberOfBytes)

@@ -1,19 +1,19 @@
 /*
  * Physically contiguous runs, and whole extents of 2 MB.
  *
- * A search never moves a page. It looks for a place where every frame can be had, claims the frames one
- * by one, and gives them back and looks on if another processor was faster:
+ * A search never moves a page. It looks for a place where every frame can be had, claims the frames
+ * one by one, and gives them back and looks on if another processor was faster:
  *
- *   1. whole extents (requests of 2 MB multiples): one freed earlier, or a virgin one. Only the first
+ *   1. whole extents (requests of 2 MB): one freed earlier, or a virgin one. Only the first
  *      record is written, so this costs the same as one page;
  *   2. small runs: near the place where the last one was found, among zeroed and free pages;
  *   3. virgin extents: the run is cut from one and the rest goes to the lists;
  *   4. everywhere, after all processors' caches were drained: virgin, zeroed and free pages;
  *   5. everywhere, standby pages too.
  *
- * Tokens for the whole run are taken first, so a request cannot start to eat memory that is not there.
- * At DISPATCH_LEVEL or below; no lock is held between two frames; nothing blocks. A request that fails
- * leaves every page where a free page may be.
+ * Tokens for the whole run are taken first, so a request cannot start to eat memory that is not
+ * there. At DISPATCH_LEVEL or below; no lock is held between two frames; nothing blocks. A request
+ * that fails leaves every page where a free page may be.
  */
 #include "physp.h"
 
@@ -38,7 +38,7 @@ typedef struct _MI_RUN_REQUEST {
     BOOLEAN Spoiled;            /* a place was found and lost */
 } MI_RUN_REQUEST, *PMI_RUN_REQUEST;
 
-/* --- Placing -------------------------------------------------------------------------------------------- */
+/* --- Placing ---------------------------------------------------------------------------------- */
 
 /* First allowed start at or after Frame: aligned, and not crossing the boundary. */
 static PFN_NUMBER
@@ -70,8 +70,8 @@ MipLocationServes(const MI_RUN_REQUEST *Request, MI_LOCATION Location)
 }
 
 /*
- * Look at [Start, Start + PageCount) from its end. MI_NO_FRAME if all of it can be had, else the last
- * frame that cannot: the next place begins after it.
+ * Look at [Start, Start + PageCount) from its end. MI_NO_FRAME if all of it can be had, else the
+ * last frame that cannot: the next place begins after it.
  */
 static PFN_NUMBER
 MipFindObstacle(PMI_RANGE Range, const MI_RUN_REQUEST *Request, PFN_NUMBER Start)
@@ -133,7 +133,7 @@ MipFindRun(PMI_RANGE Range, const MI_RUN_REQUEST *Request, PFN_NUMBER From, PFN_
     }
 }
 
-/* --- Claiming --------------------------------------------------------------------------------------------- */
+/* --- Claiming --------------------------------------------------------------------------------- */
 
 /* Make the first record of a claimed extent say that all of it is owned. */
 static VOID
@@ -202,7 +202,10 @@ MipClaimRunFrame(const MI_RUN_REQUEST *Request, PFN_NUMBER Frame)
     return TRUE;
 }
 
-/* Claim [Frame, End), which lies in one extent. Returns the first frame that could not be had, or End. */
+/*
+ * Claim [Frame, End), which lies in one extent. Returns the first frame that could not be had, or
+ * End.
+ */
 static PFN_NUMBER
 MipClaimInExtent(PMI_RANGE Range, const MI_RUN_REQUEST *Request, PFN_NUMBER Frame, PFN_NUMBER End)
 {
@@ -268,7 +271,7 @@ MipClaimRun(PMI_RANGE Range, PMI_RUN_REQUEST Request, PFN_NUMBER Start)
     return TRUE;
 }
 
-/* --- Searching --------------------------------------------------------------------------------------------- */
+/* --- Searching -------------------------------------------------------------------------------- */
 
 /* Find and claim a run in the part of a range that lies in [Lowest, Highest]. */
 static PFN_NUMBER
@@ -385,7 +388,10 @@ MipTakeVirginExtent(PMI_RANGE Range, PMI_RUN_REQUEST Request)
     return MI_NO_FRAME;
 }
 
-/* A request for exactly one extent: freed ones first, virgin ones first of all if zeroes are wanted. */
+/*
+ * A request for exactly one extent: freed ones first, virgin ones first of all if zeroes are
+ * wanted.
+ */
 static PFN_NUMBER
 MipTakeExtent(PMI_NODE Node, PMI_RUN_REQUEST Request)
 {
@@ -505,7 +511,7 @@ MiGetContiguousFrames(ULONG Flags, ULONG Node, MI_PAGE_USE Use, SIZE_T PageCount
     return Start;
 }
 
-/* --- Giving back ----------------------------------------------------------------------------------------------- */
+/* --- Giving back ------------------------------------------------------------------------------ */
 
 /* Free an extent that is owned as a whole and simply owned; FALSE if page by page is the way. */
 static BOOLEAN
@@ -532,7 +538,10 @@ MipFreeWholeExtent(PMI_RANGE Range, SIZE_T Index)
     return TRUE;
 }
 
-/* Free [Frame, End), of one range, page by page; straight to the lists, so that the run stays together. */
+/*
+ * Free [Frame, End), of one range, page by page; straight to the lists, so that the run stays
+ * together.
+ */
 static VOID
 MipFreeRunFrames(PMI_RANGE Range, PFN_NUMBER Frame, PFN_NUMBER End)
 {

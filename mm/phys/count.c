@@ -112,7 +112,7 @@ MiQueryPageCounts(PMI_PAGE_COUNTS Counts)
     Counts->Active = Counts->Total > Other ? Counts->Total - Other : 0;
 }
 
-/* --- By use -------------------------------------------------------------------------------------------- */
+/* --- By use ----------------------------------------------------------------------------------- */
 
 /* Column of a Location; -1: no memory. */
 static LONG

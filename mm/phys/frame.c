@@ -3,20 +3,20 @@
  * the lists.
  *
  * A cache is two stacks of frame numbers, free and zeroed, of the processor's own node. The common
- * request pops or pushes one number and changes that frame's record; it touches no line that another
- * processor writes. An empty stack is refilled, and a full one half drained, a batch at a time. When the
- * lists run dry, the caches of all processors are drained before a request fails.
+ * request pops or pushes one number and changes that frame's record; it touches no line that
+ * another processor writes. An empty stack is refilled, and a full one half drained, a batch at a
+ * time. When the lists run dry, the caches of all processors are drained before a request fails.
  *
- * States: see pfn.h. Locks: the cache's (LockRankPageCache), under which lists may be locked; taken by
- * its processor, and by others only to drain it. Nothing blocks; IRQL <= DISPATCH_LEVEL. What can fail
- * is only to find a frame; a request that fails has taken nothing.
+ * States: see pfn.h. Locks: the cache's (LockRankPageCache), under which lists may be locked; taken
+ * by its processor, and by others only to drain it. Nothing blocks; IRQL <= DISPATCH_LEVEL. What
+ * can fail is only to find a frame; a request that fails has taken nothing.
  */
 #include "physp.h"
 
 volatile LONG64 MiListedPages;
 SIZE_T MiReservePages;
 
-/* --- Tokens ----------------------------------------------------------------------------------------- */
+/* --- Tokens ----------------------------------------------------------------------------------- */
 
 /*
  * Count up to Count frames as taken before looking for them: as many as the lists have, less the
@@ -48,7 +48,7 @@ MipReturnTokens(SIZE_T Count)
     __atomic_fetch_add(&MiListedPages, (LONG64)Count, __ATOMIC_ACQ_REL);
 }
 
-/* --- Frames of a node --------------------------------------------------------------------------------- */
+/* --- Frames of a node ------------------------------------------------------------------------- */
 
 /*
  * Node order of a request: the node asked for (a bare MM_ANY_NODE_OK: this processor's), then, if
@@ -104,8 +104,8 @@ MipTakeFree(PMI_NODE Node, SIZE_T Count, ULONG64 Target, PFN_NUMBER *Frames)
 }
 
 /*
- * One batch from the best source of the node that has any: of the wanted kind, then of the other, then
- * standby. *Zeroed says which kind it is. Tokens were taken.
+ * One batch from the best source of the node that has any: of the wanted kind, then of the other,
+ * then standby. *Zeroed says which kind it is. Tokens were taken.
  */
 static SIZE_T
 MipTakeBatch(PMI_NODE Node, BOOLEAN WantZeroed, SIZE_T Count, PFN_NUMBER *Frames, PBOOLEAN Zeroed)
@@ -127,7 +127,7 @@ MipTakeBatch(PMI_NODE Node, BOOLEAN WantZeroed, SIZE_T Count, PFN_NUMBER *Frames
     return Taken;
 }
 
-/* --- Caches --------------------------------------------------------------------------------------------- */
+/* --- Caches ----------------------------------------------------------------------------------- */
 
 static inline PMI_PAGE_CACHE
 MipCache(VOID)
@@ -169,9 +169,9 @@ MiDrainPageCaches(VOID)
 }
 
 /*
- * Bring a batch into a locked stack of Held frames, which has room for it. The free stack takes zeroed
- * frames where there are no others. They come from the lists in their cached state. Returns how many
- * there are then.
+ * Bring a batch into a locked stack of Held frames, which has room for it. The free stack takes
+ * zeroed frames where there are no others. They come from the lists in their cached state. Returns
+ * how many there are then.
  */
 static ULONG
 MipRefillStack(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held)
@@ -198,7 +198,9 @@ MipRefillStack(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held)
     return Held + (ULONG)Taken;
 }
 
-/* Take the newest frame of a locked stack of Held, not 0, and unlock it; the record gets an owner. */
+/*
+ * Take the newest frame of a locked stack of Held, not 0, and unlock it; the record gets an owner.
+ */
 static inline PFN_NUMBER
 MipPopCached(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held, MI_PAGE_USE Use)
 {
@@ -212,7 +214,7 @@ MipPopCached(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, ULONG Held, MI_PAGE_US
     return Frame;
 }
 
-/* --- Handing out ------------------------------------------------------------------------------------------ */
+/* --- Handing out ------------------------------------------------------------------------------ */
 
 /* Contents as the request wants them, for a frame that is owned already. No lock is held. */
 static VOID
@@ -278,7 +280,10 @@ MipGetStackFrame(PMI_PAGE_CACHE Cache, PMI_CACHE_STACK Stack, BOOLEAN Refill, MI
     return MipPopCached(Cache, Stack, Held, Use);
 }
 
-/* One frame from the cache of this processor: of the wanted kind if its node has any, else of the other. */
+/*
+ * One frame from the cache of this processor: of the wanted kind if its node has any, else of the
+ * other.
+ */
 static PFN_NUMBER
 MipGetRefilledFrame(PMI_PAGE_CACHE Cache, ULONG Flags, MI_PAGE_USE Use, PBOOLEAN Zeroed)
 {
@@ -300,8 +305,8 @@ MipGetRefilledFrame(PMI_PAGE_CACHE Cache, ULONG Flags, MI_PAGE_USE Use, PBOOLEAN
 }
 
 /*
- * What the cache of this processor did not have at once, and everything while failures are injected.
- * DISPATCH_LEVEL; lowers to OldIrql.
+ * What the cache of this processor did not have at once, and everything while failures are
+ * injected. DISPATCH_LEVEL; lowers to OldIrql.
  */
 static DECLSPEC_NOINLINE PFN_NUMBER
 MipGetFrameSlow(ULONG Flags, ULONG Node, MI_PAGE_USE Use, KIRQL OldIrql)
@@ -449,7 +454,7 @@ MiGetFrames(ULONG Flags, ULONG Node, MI_PAGE_USE Use, SIZE_T Count, PFN_NUMBER *
     return Taken;
 }
 
-/* --- Giving back -------------------------------------------------------------------------------------------- */
+/* --- Giving back ------------------------------------------------------------------------------ */
 
 /* Free of a frame that is not its owner's to free. P3 is where it is, P4 its reference count. */
 static VOID
@@ -462,8 +467,9 @@ MipBadFree(PFN_NUMBER Frame, ULONG64 State)
 }
 
 /*
- * The record is not simply "owned": part of a whole extent, a cache attribute to forget, a page to be
- * retired, a lock bit that a stale fault holds, or a mistake. TRUE: try again. FALSE: dealt with.
+ * The record is not simply "owned": part of a whole extent, a cache attribute to forget, a page to
+ * be retired, a lock bit that a stale fault holds, or a mistake. TRUE: try again. FALSE: dealt
+ * with.
  */
 static DECLSPEC_NOINLINE BOOLEAN
 MipFixFreedState(PFN_NUMBER Frame, ULONG64 State)
@@ -543,8 +549,8 @@ MipCacheFrame(PMI_PAGE_CACHE Cache, PFN_NUMBER Frame)
 }
 
 /*
- * The frame is not simply owned: put its record right, if that is in order, and free it then. Or it is
- * (State) cached already, and only its number has no place yet. Lowers to OldIrql.
+ * The frame is not simply owned: put its record right, if that is in order, and free it then. Or it
+ * is (State) cached already, and only its number has no place yet. Lowers to OldIrql.
  */
 static DECLSPEC_NOINLINE VOID
 MipFreeFrameSlow(PFN_NUMBER Frame, ULONG64 State, KIRQL OldIrql)

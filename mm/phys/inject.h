@@ -2,8 +2,8 @@
  * Failure injection, the part that allocators consult: "may this request succeed?" A test or the
  * command line switches it on through mm/debug/inject.h. Off, it costs one load.
  *
- * Any IRQL; no locks: the counters are atomic, so which of two concurrent requests is the Nth depends
- * on the schedule, which the seed decides on the hosted machine.
+ * Any IRQL; no locks: the counters are atomic, so which of two concurrent requests is the Nth
+ * depends on the schedule, which the seed decides on the hosted machine.
  */
 #ifndef MM_PHYS_INJECT_H
 #define MM_PHYS_INJECT_H

@@ -3,9 +3,9 @@
  * split by colour (low bits of the frame), standby by priority, all by node.
  *
  * A page's Location says on which kind of list it is, and changes under that list's lock, so who
- * finds the Location he looked for under the lock may unlink the page. For standby, modified and bad
- * pages the PFN lock bit is held as well. Links count from the first frame of the node: 32 bits serve
- * 16 TB of each. DISPATCH_LEVEL throughout.
+ * finds the Location he looked for under the lock may unlink the page. For standby, modified and
+ * bad pages the PFN lock bit is held as well. Links count from the first frame of the node: 32 bits
+ * serve 16 TB of each. DISPATCH_LEVEL throughout.
  */
 #include "physp.h"
 
@@ -63,7 +63,7 @@ MipListOf(PMI_NODE Node, PFN_NUMBER Frame, MI_LOCATION Location)
     }
 }
 
-/* --- Links ----------------------------------------------------------------------------------------- */
+/* --- Links ------------------------------------------------------------------------------------ */
 
 static inline PMMPFN
 MipLinkPfn(PMI_NODE Node, ULONG Link)
@@ -158,7 +158,7 @@ MipUnlink(PMI_NODE Node, PMI_PAGE_LIST List, PFN_NUMBER Frame)
     Pfn->Table = 0;
 }
 
-/* --- One page ---------------------------------------------------------------------------------------- */
+/* --- One page --------------------------------------------------------------------------------- */
 
 VOID
 MipInsertPage(PFN_NUMBER Frame, MI_LOCATION Location, ULONG64 Clear)
@@ -194,7 +194,7 @@ MipRemovePage(PFN_NUMBER Frame, ULONG64 Clear, ULONG64 Set)
     KiReleaseRankedLock(&List->Lock);
 }
 
-/* --- Many -------------------------------------------------------------------------------------------- */
+/* --- Many ------------------------------------------------------------------------------------- */
 
 /* Put a chain (singly linked through Flink, Count long) in front of a list. */
 static VOID
@@ -294,11 +294,12 @@ MipTakeListed(PMI_NODE Node, MI_LOCATION Location, SIZE_T Count, ULONG64 Target,
     return Taken;
 }
 
-/* --- Standby ------------------------------------------------------------------------------------------ */
+/* --- Standby ---------------------------------------------------------------------------------- */
 
 /*
- * Lock and unlink the oldest page of a standby list whose PFN bit is free. The order is PFN bit before
- * list, so here the bit is only tried: who holds it wants this list lock, and its page is no victim.
+ * Lock and unlink the oldest page of a standby list whose PFN bit is free. The order is PFN bit
+ * before list, so here the bit is only tried: who holds it wants this list lock, and its page is no
+ * victim.
  */
 static PFN_NUMBER
 MipPopStandby(PMI_NODE Node, PMI_PAGE_LIST List)
@@ -345,7 +346,7 @@ MipTakeStandby(PMI_NODE Node, SIZE_T Count, ULONG64 Target, PFN_NUMBER *Frames)
     return Taken;
 }
 
-/* --- This page and no other ------------------------------------------------------------------------------ */
+/* --- This page and no other ------------------------------------------------------------------- */
 
 /* Free and zeroed pages need no PFN bit: the list lock decides. */
 static BOOLEAN

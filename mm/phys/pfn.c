@@ -2,16 +2,17 @@
  * The states of a page that belongs to an address space, and references: every arrow of the picture
  * in pfn.h between Active, Transition, Standby and Modified.
  *
- * A share is a valid entry (or, for a table, an entry in it); all shares of a page together hold one
- * reference; every lock for I/O holds one more. Shares and references change by compare-exchange while
- * the page stays Active. Going to and from zero happens under the PFN lock bit, because the Location
- * changes with it.
+ * A share is a valid entry (or, for a table, an entry in it); all shares of a page together hold
+ * one reference; every lock for I/O holds one more. Shares and references change by
+ * compare-exchange while the page stays Active. Going to and from zero happens under the PFN lock
+ * bit, because the Location changes with it.
  *
- * DISPATCH_LEVEL is raised to where needed; nothing blocks, nothing fails but a count that would wrap.
+ * DISPATCH_LEVEL is raised to where needed; nothing blocks, nothing fails but a count that would
+ * wrap.
  */
 #include "physp.h"
 
-/* --- Shares ------------------------------------------------------------------------------------------ */
+/* --- Shares ----------------------------------------------------------------------------------- */
 
 BOOLEAN
 MiIncrementShareCount(PFN_NUMBER Frame)
@@ -50,7 +51,7 @@ MipDropTableShare(ULONG64 Where)
     }
 }
 
-/* --- Becoming a page ----------------------------------------------------------------------------------- */
+/* --- Becoming a page -------------------------------------------------------------------------- */
 
 /* Word 1 for a page whose entry is Pte; takes the share on the table. */
 static ULONG64
@@ -132,7 +133,7 @@ MiFreePageTableFrame(PFN_NUMBER Frame)
     MiFreeFrame(Frame);
 }
 
-/* --- Leaving the page tables -------------------------------------------------------------------------------- */
+/* --- Leaving the page tables ------------------------------------------------------------------ */
 
 static VOID
 MipCountTransition(PFN_NUMBER Frame, SIZE_T Change)
@@ -158,7 +159,8 @@ MipFreeUnlisted(PFN_NUMBER Frame)
 }
 
 /*
- * The last reference of a page without shares is gone; it is on no list. PFN lock held, released here.
+ * The last reference of a page without shares is gone; it is on no list. PFN lock held, released
+ * here.
  */
 static VOID
 MipSettlePage(PFN_NUMBER Frame)
@@ -179,8 +181,8 @@ MipSettlePage(PFN_NUMBER Frame)
 }
 
 /*
- * Take one share off an Active page, and with the last one the reference that all shares hold. Then the
- * page rests in Transition if others refer to it, or settles. PFN lock held, released here.
+ * Take one share off an Active page, and with the last one the reference that all shares hold. Then
+ * the page rests in Transition if others refer to it, or settles. PFN lock held, released here.
  */
 static VOID
 MipDropShare(PFN_NUMBER Frame, ULONG64 Set)
@@ -264,7 +266,7 @@ MiDeleteTransitionFrame(PFN_NUMBER Frame)
     }
 }
 
-/* --- Coming back, or going for good ----------------------------------------------------------------------------- */
+/* --- Coming back, or going for good ----------------------------------------------------------- */
 
 BOOLEAN
 MiUnlinkTransitionFrame(PFN_NUMBER Frame)
@@ -297,9 +299,9 @@ MiUnlinkTransitionFrame(PFN_NUMBER Frame)
 }
 
 /*
- * R2: the entry goes from transition back to its original form by compare-exchange. The PFN lock bit
- * owns the transition form, so nothing but memory corruption can have changed it. A protection that was
- * changed while the page was on the list is in the entry, not in OriginalPte.
+ * R2: the entry goes from transition back to its original form by compare-exchange. The PFN lock
+ * bit owns the transition form, so nothing but memory corruption can have changed it. A protection
+ * that was changed while the page was on the list is in the entry, not in OriginalPte.
  */
 VOID
 MipFinishRepurpose(PFN_NUMBER Frame)
@@ -337,7 +339,7 @@ MiSetFrameModified(PFN_NUMBER Frame)
     __atomic_fetch_or(&MiPfn(Frame)->State, MI_PFN_MODIFIED, __ATOMIC_ACQ_REL);
 }
 
-/* --- References --------------------------------------------------------------------------------------------------- */
+/* --- References ------------------------------------------------------------------------------- */
 
 /* A listed page gets its first reference: off the list, into Transition. */
 static BOOLEAN
@@ -403,8 +405,8 @@ MiReferenceFrame(PFN_NUMBER Frame)
 }
 
 /*
- * What may be the last reference of a page in Transition. A fault may take the page back meanwhile, so
- * that it is not the last any more.
+ * What may be the last reference of a page in Transition. A fault may take the page back meanwhile,
+ * so that it is not the last any more.
  */
 static VOID
 MipDropLastReference(PFN_NUMBER Frame, ULONG64 Set)
@@ -427,9 +429,9 @@ MipDropLastReference(PFN_NUMBER Frame, ULONG64 Set)
 }
 
 /*
- * One reference less. Modified: the page was written through the reference. A page unlocked more often
- * than it was locked is bug check 0x4E/7: the only reference of an Active page is its owner's or its
- * shares'.
+ * One reference less. Modified: the page was written through the reference. A page unlocked more
+ * often than it was locked is bug check 0x4E/7: the only reference of an Active page is its owner's
+ * or its shares'.
  */
 VOID
 MiDereferenceFrame(PFN_NUMBER Frame, BOOLEAN Modified)
@@ -456,7 +458,7 @@ MiFrameReferenceCount(PFN_NUMBER Frame)
     return MiEnsureFrameRecord(Frame) ? MiStateReferences(MiPfnState(Frame)) : 0;
 }
 
-/* --- Writing out ------------------------------------------------------------------------------------------------------ */
+/* --- Writing out ------------------------------------------------------------------------------ */
 
 BOOLEAN
 MiBeginPageWrite(PFN_NUMBER Frame)
@@ -511,7 +513,7 @@ MiSetFrameNoWrite(PFN_NUMBER Frame)
     return Moved;
 }
 
-/* --- What an owner notes ------------------------------------------------------------------------------------------------- */
+/* --- What an owner notes ---------------------------------------------------------------------- */
 
 VOID
 MiSetFrameUse(PFN_NUMBER Frame, MI_PAGE_USE Use)
@@ -554,7 +556,8 @@ MiSetFrameCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE CacheType)
         return CacheType;
     }
     State = MiPfnState(Frame);
-    Set = CacheType == MmNotMapped ? 0 : (ULONG64)MipCacheAttribute(CacheType) << MI_PFN_CACHE_SHIFT;
+    Set = CacheType == MmNotMapped
+              ? 0 : (ULONG64)MipCacheAttribute(CacheType) << MI_PFN_CACHE_SHIFT;
     while ((State & MI_PFN_CACHE_MASK) == 0) {
         if (__atomic_compare_exchange_n(&Pfn->State, &State, State | Set, TRUE, __ATOMIC_ACQ_REL,
                                         __ATOMIC_RELAXED)) {

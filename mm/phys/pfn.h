@@ -3,63 +3,68 @@
  *
  * THE LIFE OF A PAGE. Every arrow names the one function that performs it; [x] is a Location.
  *
- *      MipCarveExtent                                         MipTakeFromLists, cache refill
- *   (virgin)------------------>[Zeroed] [Free]<------------------------------------+
- *      |                          |  ^    |  ^                                     v
- *      |                          |  |    |  | MipFlushFrames (drain)      [CachedZeroed] [CachedFree]
- *      |                          |  +----+  +--------------------------------- |        ^
- *      |                          |  MiZeroFreePages                 MiGetFrame |        | MiFreeFrame
- *      |                          | MipClaimFrame                               v        |
- *      +--------------------------+------------------------------------------>[Active, owner's]
- *        MiGetContiguousFrames (whole extents; [WholeFree] and back:            |        ^
- *        MiFreeContiguousFrames)                                 MiInitializePfn|        |
- *                                                  MiInitializePageTableFrame   |        |
- *                                                                               v        |
- *   [Free] <-- MiDeleteValidFrame, MiFreePageTableFrame --------- [Active, a page of an address space]
- *     ^  ^                                                          |                ^
- *     |  |                                       MiReleaseValidFrame|                | MiUnlinkTransitionFrame
- *     |  |                                                          v                |
- *     |  |                        +---------- still referenced? [Transition] --------+
- *     |  |    MiDereferenceFrame, |                                 |                |
- *     |  |    MiEndPageWrite      v                                 | clean          |
- *     |  |               [Modified] --MiBeginPageWrite-->[Transition]-->[Standby] ---+
- *     |  |                 |   ^ |  MiSetFrameNoWrite                 |    ^        |
- *     |  |                 |   | +---------------->[ModifiedNoWrite]   |    |        |
- *     |  |                 |   +--- MiEndPageWrite failed -------------+    +--------+
- *     |  +-- MiDeleteTransitionFrame, from any of these                   MiRepurposeStandbyFrame
- *     +------------------------------------------------------------------ (MiGetFrame, contiguous)
+ *   (virgin) ---MipCarveExtent---> [Zeroed]  [Free] --MipTakeListed--> [CachedZeroed] [CachedFree]
+ *      |                            |    ^    |  ^ ^                              |        ^
+ *      |                            |    |    |  | +------ MiDrainPageCaches -----+        |
+ *      |             MiZeroFreePages|    +----+  |                                |        |
+ *      |                            |            |MiFreeContiguousFrames          |        |
+ *      |                            |            |                      MiGetFrame|        |
+ *      |  MiGetContiguousFrames     v            |                                v        |
+ *      +-----------------------> [Active: an owner's frame] <---------------------+        |
+ *      (whole extents: from         |            |                                         |
+ *       and to [WholeFree])         |            +------------- MiFreeFrame ---------------+
+ *                                   |
+ *                  MiInitializePfn, |            ^ MiDeleteValidFrame,
+ *       MiInitializePageTableFrame  |            | MiFreePageTableFrame (then MiFreeFrame)
+ *                                   v            |
+ *                                [Active: a page of an address space]
+ *                                   |            ^
+ *                MiReleaseValidFrame|            |MiUnlinkTransitionFrame, from any below
+ *                                   v            |
+ *       referenced: [Transition]   clean: [Standby]   dirty: [Modified]   [ModifiedNoWrite]
  *
- *   [Bad]    <-- MiFreeFrame of a page whose RemoveRequested is set, MmMarkPhysicalMemoryAsBad;
- *            --> [Free] MmMarkPhysicalMemoryAsGood
- *   [Absent] <-- MmRemovePhysicalMemory; --> [Free] MmAddPhysicalMemory
+ *   [Transition] -> [Standby], [Modified]         MiDereferenceFrame, with the last reference
+ *   [Transition] -> [CachedFree]                  the same, if the page was deleted meanwhile
+ *   [Standby], [Modified] -> [Transition]         MiReferenceFrame
+ *   [Modified] -> [Transition] -> [Standby]       MiBeginPageWrite, MiEndPageWrite
+ *                              -> [Modified]      MiEndPageWrite, if it was not written
+ *   [Modified] -> [ModifiedNoWrite]               MiSetFrameNoWrite
+ *   [Standby] -> [Active], an owner's             MiRepurposeStandbyFrame, MipTakeStandby
+ *   any of the four -> [CachedFree]               MiDeleteTransitionFrame
+ *   [Active], an owner's -> [Bad]                 MiFreeFrame, if RemoveRequested
+ *   [Zeroed], [Free], [Standby] -> [Bad] -> [Free]    MmMarkPhysicalMemoryAsBad, ...AsGood
+ *   the same -> [Absent] -> [Free]                MmRemovePhysicalMemory, MmAddPhysicalMemory
  *
  * WHAT MEANS SOMETHING WHERE. Node means something in every record that was ever written; an
  * all-zero record is a virgin page, zeroed and on no list: its extent (512 frames) was not carved.
  *
- *   Zeroed, Free       links (L). Contents zero, or poisoned in checked builds, or anything
- *   CachedX            nothing: the frame's number is in a processor's cache
- *   WholeFree          links (L), of the first frame of an extent; the other 511 records are zero
- *   Active, owner's    Use; ReferenceCount >= 1, ShareCount 0; CacheAttribute; Large: first frame of
- *                      a whole extent, the other 511 records are zero until MiEnsureFrameRecord
- *   Active, page       + OriginalPte, PteFrame, PteIndex, Prototype, Priority; ShareCount >= 1 valid
- *                      entries, which together hold one reference; Modified
- *   Active, table      the same; PageTable; ShareCount 1 + valid and transition entries in it; word 3
- *                      is its lock and its count of non-zero entries
- *   Transition         as page, ShareCount 0, ReferenceCount >= 1 (I/O); Deleted: no entry leads here,
- *                      the last reference frees it; WriteInProgress; ReadInProgress: word 3 is the block
- *   Standby, Modified, links (L), OriginalPte, PteFrame, PteIndex, Prototype, Priority, Use; both counts
- *   ModifiedNoWrite    zero. The entry at PteFrame, PteIndex has transition form and names this frame
- *   Bad                links (L)
- *   Absent             nothing
+ *   Zeroed, Free     links (L). Contents zero, or poisoned in checked builds, or anything
+ *   CachedX          nothing: the frame's number is in a processor's cache
+ *   WholeFree        links (L), of the first frame of an extent; the other 511 records are zero
+ *   Active, owner's  Use; ReferenceCount >= 1, ShareCount 0; CacheAttribute; Large: first frame of
+ *                    a whole extent, the other 511 records are zero until MiEnsureFrameRecord
+ *   Active, page     + OriginalPte, PteFrame, PteIndex, Prototype, Priority; ShareCount >= 1: valid
+ *                    entries, which together hold one reference; Modified
+ *   Active, table    the same; PageTable; ShareCount 1 + valid and transition entries in it; word 3
+ *                    is its lock and its count of non-zero entries
+ *   Transition       as page, ShareCount 0, ReferenceCount >= 1 (I/O); Deleted: no entry leads
+ *                    here, the last reference frees it; WriteInProgress; ReadInProgress: word 3 is
+ *                    the block
+ *   Standby,         links (L), OriginalPte, PteFrame, PteIndex, Prototype, Priority, Use; both
+ *   Modified,        counts zero. The entry at PteFrame, PteIndex has transition form and names
+ *   ModifiedNoWrite  this frame
+ *   Bad              links (L)
+ *   Absent           nothing
  *
- * LOCKS. (P) the record's lock bit; (L) the lock of the list, see physp.h; (A) atomic read-modify-write
- * at any time; (O) the frame's owner, alone. State is (A) as a whole: whoever changes one field keeps
- * the others, the lock bit above all, because a fault that reads a stale transition entry may hold the
- * bit of a frame that has got a new life since. Location changes: between Zeroed, Free, CachedX and
- * Active owner's under (L), or by the owner; in every other case under (P), and (L) where linked.
+ * LOCKS. (P) the record's lock bit; (L) the lock of the list, see physp.h; (A) atomic
+ * read-modify-write at any time; (O) the frame's owner, alone. State is (A) as a whole: whoever
+ * changes one field keeps the others, the lock bit above all, because a fault that reads a stale
+ * transition entry may hold the bit of a frame that has got a new life since. Location changes:
+ * between Zeroed, Free, CachedX and Active owner's under (L), or by the owner; in every other case
+ * under (P), and (L) where linked.
  *
- * Nothing here blocks. Everything runs at DISPATCH_LEVEL at most, and locks raise to it. Ranks: page
- * table < PFN bit < list.
+ * Nothing here blocks. Everything runs at DISPATCH_LEVEL at most, and locks raise to it. Ranks:
+ * page table < PFN bit < list.
  */
 #ifndef MM_PHYS_PFN_H
 #define MM_PHYS_PFN_H
@@ -94,7 +99,7 @@ typedef struct _MMPFN {
         };
         volatile ULONG64 Table;     /* (A) lock bit 0; used entries from bit 16 */
         PVOID InPageBlock;          /* (P) who reads this page in */
-        ULONG64 Owner;              /* (O) for the owner of a frame without entry (pool: its class) */
+        ULONG64 Owner;              /* (O) for the owner of a frame that has no entry */
     };
 } MMPFN, *PMMPFN;
 
@@ -169,7 +174,7 @@ MiPfnFrame(const MMPFN *Pfn)
     return (PFN_NUMBER)(Pfn - MmPfnDatabase);
 }
 
-/* --- Reading a record ----------------------------------------------------------------------------- */
+/* --- Reading a record ------------------------------------------------------------------------- */
 
 static inline ULONG64
 MiPfnState(PFN_NUMBER Frame)
@@ -231,7 +236,10 @@ MiFrameUse(PFN_NUMBER Frame)
     return (MI_PAGE_USE)((MiPfnWhere(Frame) & MI_WHERE_USE_MASK) >> MI_WHERE_USE_SHIFT);
 }
 
-/* The entry that a page's record names, in the direct map; NULL if it has none. PFN lock, or a share. */
+/*
+ * The entry that a page's record names, in the direct map; NULL if it has none. PFN lock, or a
+ * share.
+ */
 static inline PMMPTE
 MiFramePte(PFN_NUMBER Frame)
 {
@@ -247,7 +255,7 @@ MiFramePte(PFN_NUMBER Frame)
 /* NUMA node, from the memory map: right for every RAM frame, virgin or not. */
 ULONG MiFrameNode(PFN_NUMBER Frame);
 
-/* --- Locks ------------------------------------------------------------------------------------------ */
+/* --- Locks ------------------------------------------------------------------------------------ */
 
 /* The PFN lock bit, at DISPATCH_LEVEL. One at a time; a second by MiTryLockPfn only. */
 static inline VOID
@@ -287,13 +295,13 @@ MiUnlockPageTable(PFN_NUMBER TableFrame)
     KiReleaseBitLock(&MiPfn(TableFrame)->Table, MI_TABLE_LOCK_BIT);
 }
 
-/* --- Page tables -------------------------------------------------------------------------------------- */
+/* --- Page tables ------------------------------------------------------------------------------ */
 
 /*
- * Make an owner's frame (MiGetFrame with MI_GET_ZEROED and MiUsePageTable, or a permanent frame such
- * as the machine's root) a table: share 1, no used entries, unlocked. ParentPte is the entry that will
- * name it, in the direct map; it takes a share on the parent (R3) and is written by the caller. NULL:
- * a root.
+ * Make an owner's frame (MiGetFrame with MI_GET_ZEROED and MiUsePageTable, or a permanent frame
+ * such as the machine's root) a table: share 1, no used entries, unlocked. ParentPte is the entry
+ * that will name it, in the direct map; it takes a share on the parent (R3) and is written by the
+ * caller. NULL: a root.
  */
 VOID MiInitializePageTableFrame(PFN_NUMBER Frame, PMMPTE ParentPte);
 
@@ -326,7 +334,7 @@ MiDecrementUsedPtes(PFN_NUMBER TableFrame, ULONG Count)
     return MiUsedPtes(TableFrame);
 }
 
-/* --- Pages of an address space ------------------------------------------------------------------------- */
+/* --- Pages of an address space ---------------------------------------------------------------- */
 
 /*
  * Make an owner's frame the page of the entry Pte (in the direct map; for a prototype entry with
@@ -335,20 +343,23 @@ MiDecrementUsedPtes(PFN_NUMBER TableFrame, ULONG Count)
  */
 #define MI_INITIALIZE_PROTOTYPE 0x1
 #define MI_INITIALIZE_MODIFIED 0x2      /* contents exist nowhere else already */
-VOID MiInitializePfnEx(PFN_NUMBER Frame, PMMPTE Pte, MMPTE OriginalPte, ULONG Priority, ULONG Flags);
+VOID MiInitializePfnEx(PFN_NUMBER Frame, PMMPTE Pte, MMPTE OriginalPte, ULONG Priority,
+                       ULONG Flags);
 VOID MiInitializePfn(PFN_NUMBER Frame, PMMPTE Pte, MMPTE OriginalPte);
 
 /*
- * One more, or one fewer, share of an Active page that keeps at least one: another valid entry for a
- * shared page, or an entry in a table. No lock is needed. The increment fails before the count wraps.
+ * One more, or one fewer, share of an Active page that keeps at least one: another valid entry for
+ * a shared page, or an entry in a table. No lock is needed. The increment fails before the count
+ * wraps.
  */
 BOOLEAN MiIncrementShareCount(PFN_NUMBER Frame);
 VOID MiDecrementShareCount(PFN_NUMBER Frame);
 
 /*
  * A valid entry for the page is gone (it has transition form, or the prototype entry has) and every
- * processor was flushed: drop its share. When it was the last one the page goes to Standby or Modified,
- * or to Transition while it is referenced. Dirty: the entry's Dirty bit. Takes the PFN lock itself.
+ * processor was flushed: drop its share. When it was the last one the page goes to Standby or
+ * Modified, or to Transition while it is referenced. Dirty: the entry's Dirty bit. Takes the PFN
+ * lock itself.
  *
  * Until this call the frame is Active although its entry has transition form already; a fault then
  * takes it back by MiUnlinkTransitionFrame as any other, which counts a second share.
@@ -356,30 +367,31 @@ VOID MiDecrementShareCount(PFN_NUMBER Frame);
 VOID MiReleaseValidFrame(PFN_NUMBER Frame, BOOLEAN Dirty);
 
 /*
- * Soft fault. PFN lock held and the entry found unchanged under it: take the page off its list (or out
- * of Transition), Active, one more share. Then the caller writes the valid entry and unlocks. FALSE
- * before the share count can wrap. A page with ReadInProgress stays that way: see its InPageBlock.
+ * Soft fault. PFN lock held and the entry found unchanged under it: take the page off its list (or
+ * out of Transition), Active, one more share. Then the caller writes the valid entry and unlocks.
+ * FALSE before the share count can wrap. A page with ReadInProgress stays that way: see its
+ * InPageBlock.
  */
 BOOLEAN MiUnlinkTransitionFrame(PFN_NUMBER Frame);
 
 /*
- * The page's only way back is gone: its entry was valid, was cleared, and every processor was flushed.
- * Drop the share; with the last one drop the share on the table too, and free the frame; while it is
- * referenced it waits in Transition, Deleted. Takes the PFN lock itself. Not for a shared page that its
- * prototype entry keeps: that is MiReleaseValidFrame.
+ * The page's only way back is gone: its entry was valid, was cleared, and every processor was
+ * flushed. Drop the share; with the last one drop the share on the table too, and free the frame;
+ * while it is referenced it waits in Transition, Deleted. Takes the PFN lock itself. Not for a
+ * shared page that its prototype entry keeps: that is MiReleaseValidFrame.
  */
 VOID MiDeleteValidFrame(PFN_NUMBER Frame);
 
 /*
- * The same for an entry in transition form. PFN lock held, the entry found unchanged and overwritten
- * by the caller. Returns with the PFN lock released.
+ * The same for an entry in transition form. PFN lock held, the entry found unchanged and
+ * overwritten by the caller. Returns with the PFN lock released.
  */
 VOID MiDeleteTransitionFrame(PFN_NUMBER Frame);
 
 /*
  * R2. PFN lock held, page on Standby: give its entry its original form back, drop the share on the
- * table, take the page off its list. The frame is the caller's, Active with one reference and Use as it
- * was. Returns with the PFN lock released.
+ * table, take the page off its list. The frame is the caller's, Active with one reference and Use
+ * as it was. Returns with the PFN lock released.
  */
 VOID MiRepurposeStandbyFrame(PFN_NUMBER Frame);
 
@@ -388,8 +400,9 @@ VOID MiSetFrameModified(PFN_NUMBER Frame);
 
 /*
  * Writing a Modified page out: FALSE if it is not Modified (any more). From Begin to End it is in
- * Transition (or Active, if a fault takes it back) with a reference and WriteInProgress. A page that was
- * not written, or was modified meanwhile, is modified afterwards. OriginalPte: where it was written.
+ * Transition (or Active, if a fault takes it back) with a reference and WriteInProgress. A page
+ * that was not written, or was modified meanwhile, is modified afterwards. OriginalPte: where it
+ * was written.
  */
 BOOLEAN MiBeginPageWrite(PFN_NUMBER Frame);
 VOID MiEndPageWrite(PFN_NUMBER Frame, BOOLEAN Written, MMPTE OriginalPte);
@@ -397,18 +410,18 @@ VOID MiEndPageWrite(PFN_NUMBER Frame, BOOLEAN Written, MMPTE OriginalPte);
 /* A Modified page that must not be written for now; FALSE if it is not on that list. */
 BOOLEAN MiSetFrameNoWrite(PFN_NUMBER Frame);
 
-/* --- Frames of an owner --------------------------------------------------------------------------------- */
+/* --- Frames of an owner ----------------------------------------------------------------------- */
 
 /*
- * Give back a run that MiGetContiguousFrames returned, or a part of it: as MiFreeFrame for each, and in
- * a few steps for whole extents.
+ * Give back a run that MiGetContiguousFrames returned, or a part of it: as MiFreeFrame for each,
+ * and in a few steps for whole extents.
  */
 VOID MiFreeContiguousFrames(PFN_NUMBER FirstFrame, SIZE_T PageCount);
 
 /*
- * Make the record of a frame that was taken as part of a whole extent, or that belongs to the machine,
- * say what it is (Active, one reference). FALSE if it is no RAM. Calls that may meet such frames do it
- * themselves; needed only before touching words 0, 1 and 3 directly.
+ * Make the record of a frame that was taken as part of a whole extent, or that belongs to the
+ * machine, say what it is (Active, one reference). FALSE if it is no RAM. Calls that may meet such
+ * frames do it themselves; needed only before touching words 0, 1 and 3 directly.
  */
 BOOLEAN MiEnsureFrameRecord(PFN_NUMBER Frame);
 
@@ -419,8 +432,8 @@ VOID MiSetFrameUse(PFN_NUMBER Frame, MI_PAGE_USE Use);
 VOID MiZeroFrame(PFN_NUMBER Frame);
 
 /*
- * Zero up to Budget frames of the free lists and move them to the zeroed ones; returns how many. For a
- * thread of low priority, at PASSIVE_LEVEL.
+ * Zero up to Budget frames of the free lists and move them to the zeroed ones; returns how many.
+ * For a thread of low priority, at PASSIVE_LEVEL.
  */
 SIZE_T MiZeroFreePages(SIZE_T Budget);
 

@@ -1,9 +1,10 @@
 /*
- * Start of physical memory: the runs of the loader block become ranges, and nothing else is touched.
+ * Start of physical memory: the runs of the loader block become ranges, and nothing else is
+ * touched.
  *
  * What the manager itself needs for good (a byte per extent, the nodes' list heads, the processors'
- * caches) is cut from the end of the largest usable run. A byte per extent is 512 KB for a terabyte, and
- * that is not touched either where the run reads as zero.
+ * caches) is cut from the end of the largest usable run. A byte per extent is 512 KB for a
+ * terabyte, and that is not touched either where the run reads as zero.
  *
  * On the first processor, before anything else of mm; single-threaded. Memory too small for this is
  * bug check 0x7D.
@@ -154,7 +155,8 @@ MipMakeCaches(SIZE_T UsablePages, PMI_BOOT_AREA Area)
 }
 
 static VOID
-MipMakeRange(PFN_NUMBER Base, SIZE_T PageCount, HAL_MEMORY_TYPE Type, ULONG Node, PMI_BOOT_AREA Area)
+MipMakeRange(PFN_NUMBER Base, SIZE_T PageCount, HAL_MEMORY_TYPE Type, ULONG Node,
+             PMI_BOOT_AREA Area)
 {
     PMI_RANGE Range;
 

@@ -1,29 +1,31 @@
 /*
  * Private to mm/phys: memory ranges and their extents, page lists, per-processor caches.
  *
- * WHERE FRAMES ARE COUNTED. A range is a run of frames of one kind from the memory map. It is divided
- * into extents of 512 frames, aligned as frame numbers are; one byte per extent says what it is:
+ * WHERE FRAMES ARE COUNTED. A range is a run of frames of one kind from the memory map. It is
+ * divided into extents of 512 frames, aligned as frame numbers are; one byte per extent says what
+ * it is:
  *
  *               MipClaimExtent             MipPublishExtent
  *      Virgin ------------------> Claimed ------------------> Carved   every frame has its record
  *        |                          ^  |
- *        +- contiguous, whole ------+  +----> Whole <------> WholeFree (on a list, contents unknown)
+ *        +- contiguous, whole ------+  +----> Whole <----> WholeFree (on a list, contents unknown)
  *                                             | MiEnsureFrameRecord
  *                                             +---> Claimed ---> Carved
  *      Absent: removed from the machine
  *
- * Nothing reads the records of a Virgin or Absent extent, and of a Whole or WholeFree one only the first
- * record says anything, so the database pages behind untouched memory are never touched.
+ * Nothing reads the records of a Virgin or Absent extent, and of a Whole or WholeFree one only the
+ * first record says anything, so the database pages behind untouched memory are never touched.
  *
- * TOKENS. MiListedPages is the number of frames that are virgin, or on a zeroed, free, whole-free or
- * standby list. Who wants frames takes as many off that number first (MipTakeTokens), and then looks for
- * them; who gives frames adds them after they are listed. So the last MiReservePages stay for those who
- * ask with MI_GET_RESERVE, and the shared counter is touched once per batch. Frames in processors'
- * caches are not in it.
+ * TOKENS. MiListedPages is the number of frames that are virgin, or on a zeroed, free, whole-free
+ * or standby list. Who wants frames takes as many off that number first (MipTakeTokens), and then
+ * looks for them; who gives frames adds them after they are listed. So the last MiReservePages stay
+ * for those who ask with MI_GET_RESERVE, and the shared counter is touched once per batch. Frames
+ * in processors' caches are not in it.
  *
  * Locks: every list has its own (LockRankPageList); a cache has one for each of its two stacks
- * (LockRankPageCache) that only its processor and MiDrainPageCaches take. A Claimed extent belongs to the processor that claimed it, which
- * runs at DISPATCH_LEVEL and finishes without taking any lock but lists'.
+ * (LockRankPageCache) that only its processor and MiDrainPageCaches take. A Claimed extent belongs
+ * to the processor that claimed it, which runs at DISPATCH_LEVEL and finishes without taking any
+ * lock but lists'.
  */
 #ifndef MM_PHYS_PHYSP_H
 #define MM_PHYS_PHYSP_H
@@ -125,9 +127,11 @@ extern PFN_NUMBER MiHighestFrame;               /* (A) of any range */
 #define MI_STATE_CACHED_FREE MI_LOCATION_BITS(MiLocationCachedFree)
 #define MI_STATE_CACHED_ZEROED MI_LOCATION_BITS(MiLocationCachedZeroed)
 
-/* --- One record --------------------------------------------------------------------------------------- */
+/* --- One record ------------------------------------------------------------------------------- */
 
-/* Clear and set bits of State at once, keeping what others change meanwhile. Returns what it was. */
+/*
+ * Clear and set bits of State at once, keeping what others change meanwhile. Returns what it was.
+ */
 static inline ULONG64
 MipChangeState(PMMPFN Pfn, ULONG64 Clear, ULONG64 Set)
 {
@@ -184,7 +188,7 @@ MipFramePriority(PFN_NUMBER Frame)
     return (ULONG)((MiPfnWhere(Frame) & MI_WHERE_PRIORITY_MASK) >> MI_WHERE_PRIORITY_SHIFT);
 }
 
-/* --- range.c: the memory map and its extents ------------------------------------------------------------ */
+/* --- range.c: the memory map and its extents -------------------------------------------------- */
 
 PMI_RANGE MipFindRange(PFN_NUMBER Frame);
 
@@ -225,8 +229,8 @@ VOID MipPublishExtent(PMI_RANGE Range, SIZE_T Index, MI_EXTENT_STATE State);
 BOOLEAN MipExtentsInMotion(VOID);
 
 /*
- * Write the records of a Claimed extent that had none and publish it as Carved: the first Wanted frames
- * get state Target and go to Frames[], the others to the lists that suit Location.
+ * Write the records of a Claimed extent that had none and publish it as Carved: the first Wanted
+ * frames get state Target and go to Frames[], the others to the lists that suit Location.
  */
 VOID MipCarveExtent(PMI_RANGE Range, SIZE_T Index, MI_LOCATION Location, SIZE_T Wanted,
                     ULONG64 Target, PFN_NUMBER *Frames);
@@ -243,7 +247,7 @@ SIZE_T MipTakeVirgin(PMI_NODE Node, HAL_MEMORY_TYPE Type, SIZE_T Count, ULONG64 
 /* The same from a whole extent that was freed. */
 SIZE_T MipTakeWhole(PMI_NODE Node, SIZE_T Count, ULONG64 Target, PFN_NUMBER *Frames);
 
-/* --- list.c: page lists ------------------------------------------------------------------------------------ */
+/* --- list.c: page lists ----------------------------------------------------------------------- */
 
 VOID MipInitializeList(PMI_PAGE_LIST List, MI_LOCATION Location, ULONG PagesEach);
 PMI_PAGE_LIST MipListOf(PMI_NODE Node, PFN_NUMBER Frame, MI_LOCATION Location);
@@ -265,12 +269,17 @@ VOID MipLinkHead(PMI_NODE Node, PMI_PAGE_LIST List, PFN_NUMBER Frame);
 VOID MipLinkTail(PMI_NODE Node, PMI_PAGE_LIST List, PFN_NUMBER Frame);
 VOID MipUnlink(PMI_NODE Node, PMI_PAGE_LIST List, PFN_NUMBER Frame);
 
-/* Put a page that is on no list on the one its Location will say. Free and zeroed pages: MipPushFrames. */
+/*
+ * Put a page that is on no list on the one its Location will say. Free and zeroed pages:
+ * MipPushFrames.
+ */
 VOID MipInsertPage(PFN_NUMBER Frame, MI_LOCATION Location, ULONG64 Clear);
 /* Take a listed page off its list and change its state in one step under the list lock. */
 VOID MipRemovePage(PFN_NUMBER Frame, ULONG64 Clear, ULONG64 Set);
 
-/* Put frames of one node on its free or zeroed lists; their other state but Poisoned is forgotten. */
+/*
+ * Put frames of one node on its free or zeroed lists; their other state but Poisoned is forgotten.
+ */
 VOID MipPushFrames(PMI_NODE Node, const PFN_NUMBER *Frames, SIZE_T Count, MI_LOCATION Location);
 
 /* Take up to Count frames off the free or zeroed lists, giving them state Target. */
@@ -279,21 +288,29 @@ SIZE_T MipTakeListed(PMI_NODE Node, MI_LOCATION Location, SIZE_T Count, ULONG64 
 /* The same off the standby lists, lowest priority and oldest first. */
 SIZE_T MipTakeStandby(PMI_NODE Node, SIZE_T Count, ULONG64 Target, PFN_NUMBER *Frames);
 
-/* Take this one frame if it is listed as Zeroed or Free, or (AllowStandby) Standby: owned afterwards. */
+/*
+ * Take this one frame if it is listed as Zeroed or Free, or (AllowStandby) Standby: owned
+ * afterwards.
+ */
 BOOLEAN MipClaimFrame(PFN_NUMBER Frame, BOOLEAN AllowStandby, PBOOLEAN WasZeroed);
 
-/* --- frame.c: tokens, and frames of a node --------------------------------------------------------------------- */
+/* --- frame.c: tokens, and frames of a node ---------------------------------------------------- */
 
 SIZE_T MipTakeTokens(SIZE_T Count, ULONG Flags, BOOLEAN All);
 VOID MipReturnTokens(SIZE_T Count);
 
-/* Make an owned frame one that may be pushed to the lists, as MiFreeFrame would; FALSE if it was retired. */
+/*
+ * Make an owned frame one that may be pushed to the lists, as MiFreeFrame would; FALSE if it was
+ * retired.
+ */
 BOOLEAN MipDisownFrame(PFN_NUMBER Frame);
 
 /* The Index-th node to try for a request; NULL at the end. */
 PMI_NODE MipNodeInOrder(ULONG Node, ULONG Index);
 
-/* Nearly always free, because only a drain comes from outside. Returns the count, or MI_STACK_BUSY. */
+/*
+ * Nearly always free, because only a drain comes from outside. Returns the count, or MI_STACK_BUSY.
+ */
 static inline ULONG
 MipTryLockStack(PMI_CACHE_STACK Stack)
 {
@@ -328,12 +345,12 @@ MipUnlockStack(PMI_CACHE_STACK Stack, ULONG Count)
     __atomic_store_n(&Stack->Count, Count, __ATOMIC_RELEASE);
 }
 
-/* --- pfn.c ------------------------------------------------------------------------------------------------------- */
+/* --- pfn.c ------------------------------------------------------------------------------------ */
 
 /* R2 after the page left the standby list: PFN lock held, released here. Owned afterwards. */
 VOID MipFinishRepurpose(PFN_NUMBER Frame);
 
-/* --- zero.c: contents ---------------------------------------------------------------------------------------------- */
+/* --- zero.c: contents ------------------------------------------------------------------------- */
 
 #ifdef NTMM_CHECKED
 /* Fill a frame that its owner frees; its record is marked MI_FREED_POISON. */
@@ -350,7 +367,7 @@ static inline VOID MipCheckZeroed(PFN_NUMBER Frame) { (VOID)Frame; }
 #define MI_FREED_POISON 0ull
 #endif
 
-/* --- commit.c --------------------------------------------------------------------------------------------------------- */
+/* --- commit.c --------------------------------------------------------------------------------- */
 
 VOID MipInitializeCommit(SIZE_T UsablePages, SIZE_T PageFilePages);
 /* Memory came or went: commit limit and resident available follow. */
@@ -358,7 +375,7 @@ VOID MipAddUsablePages(SIZE_T PageCount);
 VOID MipSubtractUsablePages(SIZE_T PageCount);
 BOOLEAN MipTryRemoveUsablePages(SIZE_T PageCount);
 
-/* --- bad.c, config.c ------------------------------------------------------------------------------ */
+/* --- bad.c, config.c -------------------------------------------------------------------------- */
 
 /* Put an owned frame on the bad list; the second if its RemoveRequested is set, else FALSE. */
 VOID MipRetireFrame(PFN_NUMBER Frame);

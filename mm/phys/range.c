@@ -2,8 +2,8 @@
  * Memory ranges and extents: what RAM there is, and which of it has records. See physp.h for the
  * states of an extent, pfn.h for those of a page.
  *
- * Nothing here fails for lack of memory: a virgin extent needs only the records that the machine has
- * mapped already. Callers are at DISPATCH_LEVEL, except for the pure look-ups (any IRQL).
+ * Nothing here fails for lack of memory: a virgin extent needs only the records that the machine
+ * has mapped already. Callers are at DISPATCH_LEVEL, except for the pure look-ups (any IRQL).
  */
 #include "physp.h"
 
@@ -16,7 +16,7 @@ PFN_NUMBER MiHighestFrame;
 
 static volatile ULONG MipExtentsMoving; /* (A) extents that are Claimed now */
 
-/* --- The map ------------------------------------------------------------------------------------- */
+/* --- The map ---------------------------------------------------------------------------------- */
 
 /* The range a frame is in, NULL if it is no RAM. */
 PMI_RANGE
@@ -106,7 +106,7 @@ MiFrameNode(PFN_NUMBER Frame)
     return Range == NULL ? 0 : Range->Node->Number;
 }
 
-/* --- Claiming and publishing an extent -------------------------------------------------------------- */
+/* --- Claiming and publishing an extent -------------------------------------------------------- */
 
 BOOLEAN
 MipExtentsInMotion(VOID)
@@ -178,7 +178,7 @@ MipPublishExtent(PMI_RANGE Range, SIZE_T Index, MI_EXTENT_STATE State)
     __atomic_fetch_sub(&MipExtentsMoving, 1, __ATOMIC_ACQ_REL);
 }
 
-/* --- Carving ---------------------------------------------------------------------------------------------- */
+/* --- Carving ---------------------------------------------------------------------------------- */
 
 /* Write a record that nobody can have looked at. */
 static inline VOID
@@ -191,8 +191,8 @@ MipWriteRecord(PMMPFN Pfn, ULONG64 Where, ULONG64 State)
 }
 
 /*
- * Write the records of [First, End) as listed pages of Location and link them, colour by colour: each
- * colour's list is locked once.
+ * Write the records of [First, End) as listed pages of Location and link them, colour by colour:
+ * each colour's list is locked once.
  */
 static VOID
 MipCarveToLists(PMI_NODE Node, PFN_NUMBER First, PFN_NUMBER End, MI_LOCATION Location)
@@ -254,7 +254,10 @@ MipCarveExtent(PMI_RANGE Range, SIZE_T Index, MI_LOCATION Location, SIZE_T Wante
     MipPublishExtent(Range, Index, MiExtentCarved);
 }
 
-/* Claim the next virgin extent of a range, looking from the cursor on; ExtentCount if there is none. */
+/*
+ * Claim the next virgin extent of a range, looking from the cursor on; ExtentCount if there is
+ * none.
+ */
 static SIZE_T
 MipClaimNextVirgin(PMI_RANGE Range)
 {
@@ -318,7 +321,7 @@ MipTakeWhole(PMI_NODE Node, SIZE_T Count, ULONG64 Target, PFN_NUMBER *Frames)
     return 0;
 }
 
-/* --- Records on demand -------------------------------------------------------------------------------------- */
+/* --- Records on demand ------------------------------------------------------------------------ */
 
 /* Give each page of an extent that is owned as a whole its own record, like the first one's. */
 static VOID

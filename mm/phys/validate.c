@@ -1,9 +1,9 @@
 /*
  * Proof that every page is in exactly one place, for a machine that stands still (no processor is
  * inside mm/phys): every list is walked, every record of every touched extent is read, and the two
- * accounts, and all counters, must agree. A page that is on no list, on two, or on a wrong one makes
- * some pair of numbers differ, because a list walk proves its links consistent and its length equal to
- * its count.
+ * accounts, and all counters, must agree. A page that is on no list, on two, or on a wrong one
+ * makes some pair of numbers differ, because a list walk proves its links consistent and its length
+ * equal to its count.
  *
  * Stops the run at the first thing that is wrong, saying which frame. Any IRQL <= DISPATCH_LEVEL.
  */
@@ -21,7 +21,7 @@ typedef struct _MI_PFN_CENSUS {
 static MI_PFN_CENSUS MipCensus; /* too large for a stack; one validator at a time */
 static volatile ULONG MipCensusBusy;
 
-/* --- Saying what is wrong ----------------------------------------------------------------------------- */
+/* --- Saying what is wrong --------------------------------------------------------------------- */
 
 static VOID
 MipAppendHex(char *Text, SIZE_T *Length, ULONG64 Value)
@@ -65,7 +65,7 @@ MipInvalid(PFN_NUMBER Frame, const char *What, ULONG Line)
         }                                                                                          \
     } while (0)
 
-/* --- Lists ---------------------------------------------------------------------------------------------- */
+/* --- Lists ------------------------------------------------------------------------------------ */
 
 static VOID
 MipWalkList(PMI_NODE Node, PMI_PAGE_LIST List)
@@ -125,7 +125,7 @@ MipWalkStack(const MI_PAGE_CACHE *Cache, const MI_CACHE_STACK *Stack, MI_LOCATIO
     MipCensus.Listed[Cache->Node][Location] += Stack->Count;
 }
 
-/* --- Records ------------------------------------------------------------------------------------------------ */
+/* --- Records ---------------------------------------------------------------------------------- */
 
 /* The entry of a page that left it must still lead to the page. */
 static VOID
@@ -276,7 +276,7 @@ MipCountRange(const MI_RANGE *Range)
     }
 }
 
-/* --- The whole ------------------------------------------------------------------------------------------------ */
+/* --- The whole -------------------------------------------------------------------------------- */
 
 /* Both accounts of a node agree for every Location that is counted somewhere. */
 static VOID

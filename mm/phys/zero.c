@@ -2,9 +2,9 @@
  * Contents of frames: clearing them, in a request or in the background, and in checked builds the
  * filling of freed frames and its proof when they are used again.
  *
- * A frame is cleared through the direct map while its owner is the caller, so no lock is held. A new
- * owner of user-visible memory asks for MI_GET_ZEROED and gets zeroes whatever the frame held; frames
- * given out without it keep old bytes and go to the core only.
+ * A frame is cleared through the direct map while its owner is the caller, so no lock is held. A
+ * new owner of user-visible memory asks for MI_GET_ZEROED and gets zeroes whatever the frame held;
+ * frames given out without it keep old bytes and go to the core only.
  */
 #include "physp.h"
 

@@ -175,9 +175,9 @@ MipRetireHeader(PPOOL_HEADER Header, POOL_HEADER Live, ULONG StackId)
     return First;
 }
 
-/* Give a slot back to where it is found again first. */
-static VOID
-MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live)
+/* Give a slot back to where it is found again first, or hold it back for a while. */
+FORCEINLINE VOID
+MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live, BOOLEAN Hold)
 {
     MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
     ULONG Class = MiClassOfUnits[Live.BlockSize];
@@ -188,12 +188,27 @@ MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live)
     MipCreditTag(Cache, Live.PoolTag, Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
     if (__builtin_expect(Segment->Node != Cache->Node, 0)) {
         MipReturnSlots(&Slot, 1);
-    } else if (MiPoolVerify) {
+    } else if (Hold) {
         MipHoldSlot(Cache, Kind, Class, Slot);
     } else {
         MipPush(Cache, Kind, Class, Slot);
     }
     KiLowerIrql(OldIrql);
+}
+
+/* A block with something to look at or to pay back. */
+static DECLSPEC_NOINLINE VOID
+MipFreeWithCare(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, POOL_HEADER Live, ULONG64 Payload)
+{
+    MipCheckSlack(Header + 1, MipHeaderSize(&Live), Live.Slack);
+    if (Live.Mark) {
+        MipCheckLookaside(Header + 1, MipHeaderSize(&Live));
+    }
+    Header = MipRetireHeader(Header, Live, MipHeaderStack(Payload));
+    if (Live.PoolType & MI_TYPE_QUOTA) {
+        MiPoolQuota->Return(MipHeaderProcess(Payload), Segment->Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
+    }
+    MipFreeSlot(Segment, Header, Live, MiPoolVerify);
 }
 
 static inline VOID
@@ -212,18 +227,16 @@ MipFreeSlotBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, UL
         MipStopForSlot(Segment, Page, Address);
     }
     MipCheckTag(Address, Live.PoolTag, Tag);
-    MipCheckSlack(Address, MipHeaderSize(&Live), Live.Slack);
-    if (Live.Mark) {
-        MipCheckLookaside(Address, MipHeaderSize(&Live));
+    if (MiPoolVerify || (Live.Word & MI_WORD_CARE) != 0) {
+        MipFreeWithCare(Segment, Header, Live, Payload);
+        return;
     }
-    Header = MipRetireHeader(Header, Live, MipHeaderStack(Payload));
-    if (Live.PoolType & MI_TYPE_QUOTA) {
-        MiPoolQuota->Return(MipHeaderProcess(Payload), Segment->Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
-    }
-    MipFreeSlot(Segment, Header, Live);
+    MipStoreWord(Header, Live.Word & MI_WORD_KEPT);
+    MipSealHeader(Header, NULL, MipHeaderStack(Payload));
+    MipFreeSlot(Segment, Header, Live, FALSE);
 }
 
-static VOID
+static DECLSPEC_NOINLINE VOID
 MipFreePageBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, ULONG Tag)
 {
     if (((ULONG_PTR)Address & (PAGE_SIZE - 1)) != 0 ||
@@ -239,7 +252,7 @@ MipFreePageBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, UL
 }
 
 /* In no segment: special pool, or a mistake. */
-static VOID
+static DECLSPEC_NOINLINE VOID
 MipFreeOutside(PVOID Address, ULONG Tag)
 {
     if (Address == NULL) {

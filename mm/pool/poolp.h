@@ -73,6 +73,7 @@ _Static_assert(FIELD_OFFSET(POOL_HEADER, PoolTag) == 4, "interface");
 /* The first word as one number: see the fields above. */
 #define MI_WORD_IMAGE 0x1000ull
 #define MI_WORD_MARK  0x2000ull
+#define MI_WORD_CARE  0x0800E000ull /* charged to a process, shifted, or marked */
 #define MI_WORD_KEPT  (0xFFFFFFFF00FF0000ull | MI_WORD_IMAGE) /* by a block that is freed: tag, size, image */
 #define MI_HEADER_WORD(Slack, Flags, Shift, BlockSize, Type, Tag)                                            \
     ((ULONG64)(Slack) | (Flags) | (ULONG64)(Shift) << 14 | (ULONG64)(BlockSize) << 16 |                      \

@@ -320,7 +320,8 @@ MipAddSegment(MI_POOL_KIND Kind, ULONG Node, SIZE_T RunPages)
         return FALSE;
     }
     Segment->FreePages = (ULONG)PageCount;
-    Segment->Hint = (ULONG)(HalRandom() % PageCount);
+    /* Whole spans fit before it and behind it. */
+    Segment->Hint = (ULONG)ALIGN_DOWN_BY(HalRandom() % PageCount, MI_SPAN_PAGES);
     OldIrql = KiAcquireRankedLockRaise(&Heap->Lock, LockRankPoolSegment);
     InsertTailList(&Heap->Segments, &Segment->Entry);
     Heap->EmptySegments += 1;

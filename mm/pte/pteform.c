@@ -1,6 +1,6 @@
 /*
- * Making and reading entries: what is more than a shift and a mask. The forms are drawn in pteform.h.
- * Pure functions of their arguments: no locks, any IRQL.
+ * Making and reading entries: what is more than a shift and a mask. The forms are drawn in
+ * pteform.h. Pure functions of their arguments: no locks, any IRQL.
  */
 #include "pteform.h"
 
@@ -70,8 +70,8 @@ MiProtectionToHardware(MI_PROTECTION Protection)
 }
 
 /*
- * Rights of a valid entry as a code. Execute-only cannot be told from execute-read: the hardware has
- * no such thing. Cache bits become the modifier.
+ * Rights of a valid entry as a code. Execute-only cannot be told from execute-read: the hardware
+ * has no such thing. Cache bits become the modifier.
  */
 static MI_PROTECTION
 MipValidProtection(MMPTE Pte)
@@ -123,7 +123,8 @@ MMPTE
 MiMakeTablePte(PFN_NUMBER TableFrame, ULONG64 Flags)
 {
     NT_ASSERT((Flags & ~MIP_FLAGS_TABLE) == 0);
-    return (MMPTE){MipFrameBits(TableFrame) | MI_PTE_VALID | MI_PTE_WRITE | MI_PTE_ACCESSED | Flags};
+    return (MMPTE){MipFrameBits(TableFrame) | MI_PTE_VALID | MI_PTE_WRITE | MI_PTE_ACCESSED |
+                   Flags};
 }
 
 MMPTE

@@ -1,6 +1,7 @@
 /*
- * Forms of a page-table entry: every meaning that the 64 bits of a leaf, a large leaf, a table entry
- * or a prototype entry can have, and the accessors through which everybody reads and makes them.
+ * Forms of a page-table entry: every meaning that the 64 bits of a leaf, a large leaf, a table
+ * entry or a prototype entry can have, and the accessors through which everybody reads and makes
+ * them.
  *
  * Nobody outside this file shifts or masks an entry. An entry is read once into a local with
  * MiReadPte, judged there, and put back with MiWritePte or MiCompareExchangePte, because the
@@ -11,12 +12,12 @@
  *   NX    0      0       frame..13 PAT  write 0     copy G 1   D A PCD PWT U/S R/W 1   2 MB, 1 GB
  *
  *   63..52   51......12  11 10 9.......5 4...1 0
- *   0        0           0  0  0         0     0   zero: nothing said; the VAD decides, or no access
+ *   0        0           0  0  0         0     0   zero: nothing said; the VAD decides
  *   0        0           0  0  prot      0     0   demand-zero: a page of zeroes, made on touch
- *   offset 63..32, file 15..12  0  0  prot 0   0   page file: contents are in that slot (offset > 0)
+ *   offset 63..32, file 15..12  0  0  prot 0   0   page file: in that slot (offset > 0)
  *   0        frame       1  0  prot      0     0   transition: the page is still in that frame
  *   address 63..16, 12=0 0  1  prot      0     0   prototype: the entry at address decides
- *   address 63..16, 12=1 0  1  prot      0     0   subsection (in prototype arrays): read from a file
+ *   address 63..16, 12=1 0  1  prot      0     0   subsection (prototype arrays): in a file
  *
  * How a private page's entry goes round; who changes it holds the table's lock (L), except that the
  * transition form belongs to the lock bit of its frame's MMPFN (F):
@@ -89,7 +90,7 @@ _Static_assert((MI_SOFT_PROTECTION_MASK & (MI_SOFT_PROTOTYPE | MI_SOFT_TRANSITIO
 _Static_assert((MI_PTE_FRAME_MASK & (MI_SOFT_PROTECTION_MASK | MI_SOFT_TRANSITION)) == 0,
                "a transition entry keeps its frame where a valid one has it");
 
-/* --- Protection codes --------------------------------------------------------------------------- */
+/* --- Protection codes ------------------------------------------------------------------------- */
 
 /* Low three bits: rights. Upper two: plain, non-cacheable, guard, write-combined. */
 #define MM_ZERO_ACCESS 0u
@@ -156,11 +157,13 @@ MEMORY_CACHING_TYPE MiProtectionCacheType(MI_PROTECTION Protection);
  */
 ULONG64 MiProtectionToHardware(MI_PROTECTION Protection);
 
-/* Cache bits by the PAT: 0 write-back, 1 write-combining, 2 uncached-minus, 3 uncached, repeated. */
+/*
+ * Cache bits by the PAT: 0 write-back, 1 write-combining, 2 uncached-minus, 3 uncached, repeated.
+ */
 ULONG64 MiCacheTypeToHardware(MEMORY_CACHING_TYPE CacheType);
 MEMORY_CACHING_TYPE MiHardwareToCacheType(ULONG64 Bits);
 
-/* --- Whole entries, atomically -------------------------------------------------------------------- */
+/* --- Whole entries, atomically ---------------------------------------------------------------- */
 
 static inline MMPTE
 MiReadPte(const volatile MMPTE *Pte)
@@ -177,7 +180,9 @@ MiWritePte(volatile MMPTE *Pte, MMPTE Value)
     __atomic_store_n(&Pte->Long, Value.Long, __ATOMIC_RELEASE);
 }
 
-/* Store New and return what was there: the way to clear a valid entry without losing its Dirty bit. */
+/*
+ * Store New and return what was there: the way to clear a valid entry without losing its Dirty bit.
+ */
 static inline MMPTE
 MiExchangePte(volatile MMPTE *Pte, MMPTE New)
 {
@@ -220,7 +225,7 @@ MiTableEntry(PFN_NUMBER TableFrame, ULONG Index)
     return (PMMPTE)HalFrameAddress(TableFrame) + Index;
 }
 
-/* --- Which form ------------------------------------------------------------------------------------- */
+/* --- Which form ------------------------------------------------------------------------------- */
 
 static inline BOOLEAN
 MiPteIsZero(MMPTE Pte)
@@ -252,7 +257,8 @@ MiPteIsTransition(MMPTE Pte)
 static inline BOOLEAN
 MiPteIsPrototype(MMPTE Pte)
 {
-    return (Pte.Long & (MI_PTE_VALID | MI_SOFT_PROTOTYPE | MI_SOFT_SUBSECTION)) == MI_SOFT_PROTOTYPE;
+    return (Pte.Long & (MI_PTE_VALID | MI_SOFT_PROTOTYPE | MI_SOFT_SUBSECTION)) ==
+           MI_SOFT_PROTOTYPE;
 }
 
 static inline BOOLEAN
@@ -266,7 +272,8 @@ MiPteIsSubsection(MMPTE Pte)
 static inline BOOLEAN
 MiPteIsSoftware(MMPTE Pte)
 {
-    return Pte.Long != 0 && (Pte.Long & (MI_PTE_VALID | MI_SOFT_PROTOTYPE | MI_SOFT_TRANSITION)) == 0;
+    return Pte.Long != 0 &&
+           (Pte.Long & (MI_PTE_VALID | MI_SOFT_PROTOTYPE | MI_SOFT_TRANSITION)) == 0;
 }
 
 static inline BOOLEAN
@@ -282,7 +289,7 @@ MiPteIsDemandZero(MMPTE Pte)
     return MiPteIsSoftware(Pte) && (Pte.Long >> MI_SOFT_OFFSET_SHIFT) == 0;
 }
 
-/* --- Fields --------------------------------------------------------------------------------------------- */
+/* --- Fields ----------------------------------------------------------------------------------- */
 
 /* Frame of a valid 4 KB leaf, a table entry or a transition entry. */
 static inline PFN_NUMBER
@@ -291,7 +298,9 @@ MiGetPteFrame(MMPTE Pte)
     return (Pte.Long & MI_PTE_FRAME_MASK) >> PAGE_SHIFT;
 }
 
-/* First frame of a large leaf: bit 12 is its PAT bit, and the rest below the alignment is reserved. */
+/*
+ * First frame of a large leaf: bit 12 is its PAT bit, and the rest below the alignment is reserved.
+ */
 static inline PFN_NUMBER
 MiGetLargePteFrame(MMPTE Pte)
 {
@@ -383,7 +392,7 @@ MiGetPteCacheType(MMPTE Pte)
     return MiHardwareToCacheType(Pte.Long);
 }
 
-/* --- Making them -------------------------------------------------------------------------------------------- */
+/* --- Making them ------------------------------------------------------------------------------ */
 
 static inline MMPTE
 MiMakeZeroPte(VOID)
@@ -392,8 +401,8 @@ MiMakeZeroPte(VOID)
 }
 
 /*
- * Entry of a PXE, PPE or PDE table for the next table. Rights are given at the leaf, so writable and
- * executable here; Flags: MI_PTE_USER for the user range, else 0.
+ * Entry of a PXE, PPE or PDE table for the next table. Rights are given at the leaf, so writable
+ * and executable here; Flags: MI_PTE_USER for the user range, else 0.
  */
 MMPTE MiMakeTablePte(PFN_NUMBER TableFrame, ULONG64 Flags);
 
@@ -410,7 +419,10 @@ MMPTE MiMakeHugePte(PFN_NUMBER Frame, MI_PROTECTION Protection, ULONG64 Flags);
 /* 4 KB leaf number Index of a 2 MB leaf, everything else the same: to split it. */
 MMPTE MiMakePteFromLarge(MMPTE Large, ULONG Index);
 
-/* The same entry with other rights, keeping frame, User, Global, Accessed and Dirty, and cache type. */
+/*
+ * The same entry with other rights, keeping frame, User, Global, Accessed and Dirty, and cache
+ * type.
+ */
 MMPTE MiChangePteProtection(MMPTE Pte, MI_PROTECTION Protection);
 
 MMPTE MiMakeDemandZeroPte(MI_PROTECTION Protection);

@@ -4,6 +4,7 @@
  * Document: KeExpandKernelStackAndCalloutEx.
  */
 #include "stack.h"
+#include <ke/exception.h>
 #include <ntexport.h>
 
 /* Segments that one thread may stand on, the first one counted. */
@@ -59,8 +60,10 @@ KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, 
                                 PVOID Context)
 {
     MI_CALLOUT Call = {Callout, Parameter};
+    KI_UNWIND_GUARD Guard;
     ULONG_PTR Limit, Base;
     NTSTATUS Status;
+    BOOLEAN Unwound;
 
     if (Size > MAXIMUM_EXPANSION_SIZE) {
         return STATUS_INVALID_PARAMETER_3;
@@ -79,8 +82,11 @@ KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, 
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    KiCallOnStack(Limit, Base, MipCallOut, &Call);
+    Unwound = KiCallOnStack(Limit, Base, MipCallOut, &Call, &Guard);
     MiDeleteKernelStack(Base, TRUE);
+    if (Unwound) {
+        KiContinueUnwind(&Guard);
+    }
     return STATUS_SUCCESS;
 }
 NTEXPORT(KeExpandKernelStackAndCalloutEx);

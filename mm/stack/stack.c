@@ -91,7 +91,7 @@ MiCreateKernelStack(BOOLEAN Large, PULONG_PTR Limit, PULONG_PTR Base)
     if (Va == NULL) {
         goto ReturnResident;
     }
-    if (MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, 0, MiUseKernelStack, PageCount, Frames) != PageCount) {
+    if (MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, MM_ANY_NODE_OK, MiUseKernelStack, PageCount, Frames) != PageCount) {
         goto ReleaseVa;
     }
 

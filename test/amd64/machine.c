@@ -6,7 +6,8 @@
 #include <mm/pte/pte.h>
 #include <mm/pte/pteform.h>
 
-/* --- Translations ---------------------------------------------------------------------------------------- */
+/* --- Translations ----------------------------------------------------------------------------------------
+ */
 
 #define FLUSH_PAGES 80 /* more than a flush does one by one */
 
@@ -83,7 +84,8 @@ KTEST(Amd64LoadRootKeepsTheSystem)
     CHECK_EQ(Value, 5);
 }
 
-/* --- Interrupts ------------------------------------------------------------------------------------------ */
+/* --- Interrupts ------------------------------------------------------------------------------------------
+ */
 
 static volatile ULONG DpcRuns;
 
@@ -147,15 +149,15 @@ KTEST(Amd64IrqlIsCr8)
 }
 
 /*
- * Fill all XMM registers, let interrupts and other threads in for some ticks, and see what is left: 0-5 are kept by the
- * trap frame, the others by the switch. This code is compiled without any of them.
+ * Fill all XMM registers, let interrupts and other threads in for some ticks, and see what is left: 0-5 are
+ * kept by the trap frame, the others by the switch. This code is compiled without any of them.
  */
 static ULONG
 CountLostRegisters(ULONG64 Seed, ULONG64 Ticks)
 {
     static const UCHAR MxCsr[4] = {0x80, 0x7F, 0, 0}; /* rounding towards zero */
     ULONG64 After[32] __attribute__((aligned(16)));
-    volatile PKSYSTEM_TIME Time = (PKSYSTEM_TIME)&((PKUSER_SHARED_DATA)0xFFFFF78000000000ull)->TickCount;
+    volatile PKSYSTEM_TIME Time = (PKSYSTEM_TIME) & ((PKUSER_SHARED_DATA)0xFFFFF78000000000ull)->TickCount;
     ULONG MxCsrAfter;
     ULONG Lost;
 
@@ -201,8 +203,8 @@ KTEST(Amd64RegistersSurviveInterruptsAndSwitches)
     PVOID Thread;
 
     LostElsewhere = 0;
-    CHECK_STATUS(STATUS_SUCCESS, PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, SpinWithRegisters,
-                                                      NULL));
+    CHECK_STATUS(STATUS_SUCCESS,
+                 PsCreateSystemThread(&Handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, SpinWithRegisters, NULL));
     CHECK_STATUS(STATUS_SUCCESS,
                  ObReferenceObjectByHandle(Handle, THREAD_ALL_ACCESS, NULL, KernelMode, &Thread, NULL));
     CHECK_EQ(CountLostRegisters(0x1234000000000000ull, 12), 0);
@@ -212,7 +214,8 @@ KTEST(Amd64RegistersSurviveInterruptsAndSwitches)
     CHECK_STATUS(STATUS_SUCCESS, ZwClose(Handle));
 }
 
-/* --- Time ------------------------------------------------------------------------------------------------ */
+/* --- Time ------------------------------------------------------------------------------------------------
+ */
 
 KTEST(Amd64StallLasts)
 {

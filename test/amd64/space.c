@@ -1,6 +1,6 @@
 /*
- * The bare machine's address space: the memory map, the direct map, PFN records, the image's rights, shared user data,
- * stacks and their guard pages.
+ * The bare machine's address space: the memory map, the direct map, PFN records, the image's rights, shared
+ * user data, stacks and their guard pages.
  */
 #include <ktest.h>
 #include <mm/mi.h>
@@ -28,7 +28,8 @@ KTEST(Amd64RunsAreInOrderAndMapped)
         Bytes += Run->PageCount * PAGE_SIZE;
         CHECK_EQ(MiTranslate(HalFrameAddress(Run->BasePage), NULL), Run->BasePage);
         CHECK_EQ(MiTranslate(HalFrameAddress(Last), NULL), Last);
-        CHECK(MiTranslate((PVOID)(KiLoaderBlock->PfnDatabase + Run->BasePage * 32), &Protection) != MI_NO_FRAME);
+        CHECK(MiTranslate((PVOID)(KiLoaderBlock->PfnDatabase + Run->BasePage * 32), &Protection) !=
+              MI_NO_FRAME);
         CHECK_EQ(Protection, MM_READWRITE);
         CHECK(MiTranslate((PVOID)(KiLoaderBlock->PfnDatabase + Last * 32 + 31), NULL) != MI_NO_FRAME);
     }
@@ -95,7 +96,8 @@ KTEST(Amd64SharedDataIsReadOnly)
     HalSharedUserData()->QpcBias = 0x1122334455667788ull;
     CHECK_EQ(Shared->QpcBias, 0x1122334455667788ull);
     HalSharedUserData()->QpcBias = 0;
-    CHECK_BUGCHECK_CALL(ATTEMPTED_WRITE_TO_READONLY_MEMORY, (ULONG_PTR)Shared, WriteByte, (PVOID)(ULONG_PTR)Shared);
+    CHECK_BUGCHECK_CALL(ATTEMPTED_WRITE_TO_READONLY_MEMORY, (ULONG_PTR)Shared, WriteByte,
+                        (PVOID)(ULONG_PTR)Shared);
 }
 
 /* Not a tail call, and of a size that cannot jump over a guard page. */
@@ -116,7 +118,8 @@ UseUpTheStack(PVOID Context)
     Descend(&First, MAXULONG);
 }
 
-/* The frame does not fit on the stack in use: the double fault has one of its own. Twice, so that it is used again. */
+/* The frame does not fit on the stack in use: the double fault has one of its own. Twice, so that it is used
+ * again. */
 KTEST(Amd64StackOverflowIsDoubleFault)
 {
     CHECK_BUGCHECK_CALL(UNEXPECTED_KERNEL_MODE_TRAP, 8, UseUpTheStack, NULL);

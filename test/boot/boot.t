@@ -96,7 +96,7 @@ unless ($ENV{T}) {
         open my $Dirt, '>:raw', "$Folder/dirt" or die "dirt: $!";
         print $Dirt "\xA5\x5A\xFF\x01\x80\x7F\xC3\xCC" x 131072 for 1 .. 110;
         close $Dirt;
-        check_tap(boot($Tests, memory => '128M', append => 'seed=2',
+        check_tap(boot($Tests, memory => '128M', append => 'seed=2 test=unit/p',
                        more => ['-device', "loader,file=$Folder/dirt,addr=0x1000000,force-raw=on"]), 'dirty');
         unlink "$Folder/dirt";
     };

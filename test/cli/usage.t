@@ -78,7 +78,17 @@ refused(['run', '--drive', $_, $Good], '--drive', "drive '$_'")
     for 'C', 'C:', 'C:=', '1:=/tmp', 'C=/tmp', 'C:=/nonexistent', "C:=$Good";
 refused(['run', '--drive', 'C:=/tmp', '--drive', 'c:=/usr', $Good], 'C: is given twice', 'one drive twice');
 refused(['run', @$_, $Good], ($_->[0] =~ s/=.*//r) . ' has no effect yet', $_->[0])
-    for ['--fail', 'nth:17'], ['--ioctl', '0x222000'], ['--no-verify'], ['--fail=rate:0.01'];
+    for ['--fail', 'nth:17'], ['--no-verify'], ['--fail=rate:0.01'];
+like(told('--ioctl', '0x222003'), qr/--ioctl 2236419:0: /, 'a request by its code alone');
+like(told('--ioctl', '\Device\Foo,0x222003,in=00010203,out=64'),
+     qr/--ioctl 2236419:64:\\Device\\Foo --ioctl-hex 00010203 /, 'a request in full');
+like(told('--ioctl', '\\\\.\Foo,12,out=0x10', '--ioctl', "12,in=\@$Good"),
+     qr/--ioctl 12:16:\\\?\?\\Foo --ioctl 12:0: --ioctl-file \Q$Good\E /, 'two requests, a DOS name, a file');
+refused(['run', '--ioctl', $_, $Good], '--ioctl', "request '$_'")
+    for 'x', '\\', 'Foo,1', '1,', '1,2', '0x100000000', '-1', '\Device\Foo', '\Device\Foo,', '\Device\Foo,x',
+        '1,in=', '1,in=0', '1,in=0g', '1,in=00,in=00', '1,in=@/nonexistent', '1,in=@/tmp', '1,out=', '1,out=-1',
+        '1,out=1,out=2', '1,out=99999999999', '1,inn=00', '0x', '\Device\' . 'a' x 300 . ',1';
+refused(['run', (map { ('--ioctl', $_) } 1 .. 65), $Good], '--ioctl: at most 64', 'too many requests');
 refused(['run', '--json', '-', '--report', '-', $Good], 'standard output', 'two for standard output');
 refused(['run', '--quiet', '--report', '-', $Good], '--quiet', 'quiet but a report');
 refused(['run', $Good, 'word'], 'takes no arguments: word', 'an argument for a driver');
@@ -102,8 +112,8 @@ $Help = run('run', '--help');
 is($Help->{status}, 0, 'help of run');
 like($Help->{out}, qr/^  \Q$_\E /m, "help of run has $_")
     for qw(--machine --memory --processors --pagefile --drive --seed --timeout --json --report
-           --quiet);
-unlike($Help->{out}, qr/--ioctl|--fail|--no-verify/, 'and nothing that is refused');
+           --ioctl --quiet);
+unlike($Help->{out}, qr/--fail|--no-verify/, 'and nothing that is refused');
 my $Version = run('--version');
 is($Version->{status}, 0, 'version');
 like($Version->{out}, qr/\Antmm \d+\.\d+\S*\n\z/, 'version is one line');

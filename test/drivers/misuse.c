@@ -429,63 +429,63 @@ KernelAtDispatch(VOID)
 static VOID
 NullPointer(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, 0, 8);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     *(volatile ULONG *)Hide(8);
 }
 
 static VOID
 WriteNull(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, 1, 0);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     *(volatile ULONG *)Hide(0) = 1;
 }
 
 static VOID
 NotCanonical(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, 0, ~0ull);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     *(volatile ULONG *)Hide(0x1234000000000000ull);
 }
 
 static VOID
 DivideByZero(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC0000094ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC0000094ull, ANY, ANY, ANY);
     __asm__ volatile("xorl %%ecx, %%ecx\nxorl %%edx, %%edx\nmovl $1, %%eax\ndivl %%ecx" ::: "eax", "ecx", "edx");
 }
 
 static VOID
 Breakpoint(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFF80000003ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFF80000003ull, ANY, ANY, ANY);
     __asm__ volatile("int3");
 }
 
 static VOID
 IllegalInstruction(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC000001Dull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC000001Dull, ANY, ANY, ANY);
     __asm__ volatile("ud2");
 }
 
 static VOID
 RaiseStatus(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC000009Aull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC000009Aull, ANY, ANY, ANY);
     ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES);
 }
 
 static VOID
 ProbeKernel(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     ProbeForRead(Hide((ULONG_PTR)ReadOnly), 16, 1);
 }
 
 static VOID
 ProbeUnaligned(VOID)
 {
-    Expect(0x1E, 0xFFFFFFFF80000002ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFF80000002ull, ANY, ANY, ANY);
     ProbeForRead(Hide(0x10001), 16, 4);
 }
 
@@ -494,7 +494,7 @@ LockUser(VOID)
 {
     PMDL Mdl = IoAllocateMdl(Hide((ULONG_PTR)ReadOnly), 16, FALSE, FALSE, NULL);
 
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     MmProbeAndLockPages(Mdl, UserMode, IoReadAccess);
 }
 
@@ -503,7 +503,7 @@ LockReadOnly(VOID)
 {
     PMDL Mdl = IoAllocateMdl(Hide((ULONG_PTR)ReadOnly), 16, FALSE, FALSE, NULL);
 
-    Expect(0x1E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC0000005ull, ANY, ANY, ANY);
     MmProbeAndLockPages(Mdl, KernelMode, IoWriteAccess);
 }
 
@@ -882,7 +882,7 @@ MutexNotOwned(VOID)
     static KMUTEX Mutex;
 
     KeInitializeMutex(&Mutex, 0);
-    Expect(0x1E, 0xFFFFFFFFC0000046ull, ANY, ANY, ANY);
+    Expect(0x7E, 0xFFFFFFFFC0000046ull, ANY, ANY, ANY);
     KeReleaseMutex(&Mutex, FALSE);
 }
 

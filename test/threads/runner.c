@@ -1,7 +1,9 @@
 /*
- * The kernel tests of mm/phys, and the stress, on the threads plug: TAP on standard output. Hosted C.
+ * The kernel tests of mm/phys, and the stress, on the threads plug: TAP on standard output. Hosted
+ * C.
  *
- *   threads-tests [--dirty] [--nodes N] [--processors N] [--memory MB] [--seconds N] [--seed N] [filter]
+ *   threads-tests [--dirty 1] [--nodes N] [--processors N] [--memory MB] [--seconds N] [--seed N]
+ *                 [filter]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,6 +122,10 @@ main(int Count, char **Arguments)
     if (Filter == NULL || strstr("stress", Filter) != NULL) {
         RunnerFailures = 0;
         Before = MiAvailablePages();
+        StressOtherCaches();
+        RunnerReport(++Number, "StressOtherCaches", Before, FALSE);
+        Failed += RunnerFailures != 0;
+        RunnerFailures = 0;
         StressPageFrames(Seconds, Config.Seed);
         RunnerReport(++Number, "StressPageFrames", Before, FALSE);
         Failed += RunnerFailures != 0;

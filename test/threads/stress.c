@@ -1,8 +1,8 @@
 /*
- * All processors at once: single frames, batches, runs, and the pages of shared tables that are faulted,
- * trimmed, locked, repurposed and deleted under each other. What is checked all the time: a frame has one
- * owner (its number is written into it), zeroed frames are zero, a modified page keeps its contents. At
- * the end: everything is given back and the validator agrees. Hosted C.
+ * All processors at once: single frames, batches, runs, and the pages of shared tables that are
+ * faulted, trimmed, locked, repurposed and deleted under each other. What is checked all the time:
+ * a frame has one owner (its number is written into it), zeroed frames are zero, a modified page
+ * keeps its contents. At the end: everything is given back and the validator agrees. Hosted C.
  */
 #include <time.h>
 
@@ -14,8 +14,8 @@
 
 #define STRESS_TABLES 2u
 #define STRESS_PAGES 512u       /* of each table */
-#define STRESS_HELD 96u
-#define STRESS_RUNS 6u
+#define STRESS_HELD 400u
+#define STRESS_RUNS 3u
 
 typedef struct _STRESS_RUN {
     PFN_NUMBER First;
@@ -53,7 +53,7 @@ Words(PFN_NUMBER Frame)
     return (ULONG64 *)HalFrameAddress(Frame);
 }
 
-/* --- Frames and runs ------------------------------------------------------------------------------------ */
+/* --- Frames and runs -------------------------------------------------------------------------- */
 
 /* The caller owns the frame now: nobody else may write there until Release. */
 static VOID
@@ -78,7 +78,7 @@ static VOID
 GetSome(STRESS_ACTOR *Actor)
 {
     ULONG Flags = Random(Actor, 2) == 0 ? MI_GET_ZEROED : 0;
-    SIZE_T Count = Random(Actor, 3) == 0 ? 1 + Random(Actor, 40) : 1;
+    SIZE_T Count = Random(Actor, 3) == 0 ? 1 + Random(Actor, 60) : 1;
     SIZE_T Got;
 
     if (Actor->HeldCount + Count > STRESS_HELD) {
@@ -114,7 +114,7 @@ ChangeRun(STRESS_ACTOR *Actor)
 {
     STRESS_RUN *Run = &Actor->Runs[Random(Actor, STRESS_RUNS)];
     ULONG Flags = Random(Actor, 4) == 0 ? MI_GET_ZEROED : 0;
-    BOOLEAN Large = Random(Actor, 8) == 0;
+    BOOLEAN Large = Random(Actor, 16) == 0;
 
     if (Run->PageCount != 0) {
         for (SIZE_T Page = 0; Page < Run->PageCount; Page += 1) {
@@ -135,9 +135,12 @@ ChangeRun(STRESS_ACTOR *Actor)
     }
 }
 
-/* --- Pages of shared tables -------------------------------------------------------------------------------- */
+/* --- Pages of shared tables ------------------------------------------------------------------- */
 
-/* Even pages are only read and may be repurposed when trimmed; odd ones are written and must not be lost. */
+/*
+ * Even pages are only read and may be repurposed when trimmed; odd ones are written and must not be
+ * lost.
+ */
 static BOOLEAN
 IsWritten(ULONG Index)
 {
@@ -174,7 +177,10 @@ LockTransition(PMMPTE Pte, PFN_NUMBER *Frame)
     return FALSE;
 }
 
-/* Make an entry valid, whatever it is. New is a zeroed frame or MI_NO_FRAME; returns it if it was not used. */
+/*
+ * Make an entry valid, whatever it is. New is a zeroed frame or MI_NO_FRAME; returns it if it was
+ * not used.
+ */
 static PFN_NUMBER
 FaultLocked(PFN_NUMBER Table, ULONG Index, PFN_NUMBER New)
 {
@@ -248,7 +254,10 @@ Trim(STRESS_SHARED *Shared, STRESS_ACTOR *Actor)
     KiLowerIrql(OldIrql);
 }
 
-/* Delete one page in whatever state. A valid one goes after the table is unlocked, as after a flush. */
+/*
+ * Delete one page in whatever state. A valid one goes after the table is unlocked, as after a
+ * flush.
+ */
 static VOID
 Delete(PFN_NUMBER Table, ULONG Index)
 {
@@ -328,7 +337,7 @@ MarkBadAndGood(STRESS_ACTOR *Actor)
     }
 }
 
-/* --- The run --------------------------------------------------------------------------------------------------- */
+/* --- The run ---------------------------------------------------------------------------------- */
 
 static VOID
 Act(STRESS_SHARED *Shared, STRESS_ACTOR *Actor)
@@ -414,4 +423,42 @@ StressPageFrames(ULONG Seconds, ULONG64 Seed)
         MiFreePageTableFrame(Shared.Tables[Index]);
     }
     CHECK(Shared.Operations != 0);
+}
+
+/* --- Frames in the caches of others ----------------------------------------------------------- */
+
+/* Every processor but the first leaves frames in its cache. */
+static VOID
+FillCache(ULONG Number, PVOID Context)
+{
+    PFN_NUMBER Frames[20];
+
+    (VOID)Context;
+    if (Number != 0) {
+        CHECK_EQ(MiGetFrames(MI_GET_ALL, MM_ANY_NODE_OK, MiUseSystemPte, 20, Frames), 20);
+        MiFreeFrames(Frames, 20);
+    }
+}
+
+VOID
+StressOtherCaches(VOID)
+{
+    PFN_NUMBER Chain = MI_NO_FRAME;
+    PFN_NUMBER Frame;
+    SIZE_T Before = MiAvailablePages();
+    SIZE_T Count = 0;
+
+    MiDrainPageCaches();
+    HaltRunEverywhere(FillCache, NULL);
+    while ((Frame = MiGetFrame(MI_GET_RESERVE, MM_ANY_NODE_OK, MiUseSystemPte)) != MI_NO_FRAME) {
+        MiPfn(Frame)->Owner = Chain;
+        Chain = Frame;
+        Count += 1;
+    }
+    CHECK_EQ(Count, Before);
+    CHECK_EQ(MiAvailablePages(), 0);
+    for (; Chain != MI_NO_FRAME; Chain = Frame) {
+        Frame = MiPfn(Chain)->Owner;
+        MiFreeFrame(Chain);
+    }
 }

@@ -9,4 +9,7 @@
 /* All processors do everything mm/phys offers to each other's pages, for so long. */
 VOID StressPageFrames(ULONG Seconds, ULONG64 Seed);
 
+/* One processor runs out of frames: it gets those in the other processors' caches too. */
+VOID StressOtherCaches(VOID);
+
 #endif

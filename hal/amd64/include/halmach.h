@@ -2,8 +2,9 @@
  * The part of the machine seam that is inline on the bare machine. Included by hal/hal.h only.
  *
  * IRQL is the processor's task priority, CR8; KPCR.Irql is not used. An interrupt of vector V is taken while
- * V / 16 is above it, so lowering it lets in what waits in the local APIC, software interrupts too, before the
- * next instructions. KiSystemStartup and KiProcessorStartup are entered at HIGH_LEVEL with interrupts disabled.
+ * V / 16 is above it, so lowering it lets in what waits in the local APIC, software interrupts too, before
+ * the next instructions. KiSystemStartup and KiProcessorStartup are entered at HIGH_LEVEL with interrupts
+ * disabled.
  */
 #ifndef HAL_AMD64_HALMACH_H
 #define HAL_AMD64_HALMACH_H

@@ -1,7 +1,7 @@
 /*
- * The inline part of the machine seam for the threads plug: every processor is a host thread with its
- * KPCR behind gs. There are no interrupts and no page faults, so IRQL is only a number that assertions
- * look at, and nothing is delivered when it is lowered.
+ * The inline part of the machine seam for the threads plug: every processor is a host thread with
+ * its KPCR behind gs. There are no interrupts and no page faults, so IRQL is only a number that
+ * assertions look at, and nothing is delivered when it is lowered.
  *
  * Included by hal/hal.h only.
  */

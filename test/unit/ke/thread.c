@@ -363,7 +363,7 @@ KTEST(KeCallOnStackUsesTheOtherStack)
     ULONG_PTR There = 0;
     ULONG_PTR Limit = KiCurrentThread()->Stack.Limit;
 
-    KiCallOnStack((ULONG_PTR)Stack, (ULONG_PTR)Stack + sizeof(Stack), NoteRemaining, &There);
+    KiCallOnStack((ULONG_PTR)Stack, (ULONG_PTR)Stack + sizeof(Stack), NoteRemaining, &There, NULL);
     CHECK(There > 0x2000 && There < sizeof(Stack));
     CHECK_EQ(KiCurrentThread()->Stack.Limit, Limit);
     CHECK(Here - KiRemainingStack() < 0x1000 || KiRemainingStack() - Here < 0x1000);

@@ -77,6 +77,62 @@ MtFreeLocked(MT_BUFFER *Buffer)
         CHECK_EQ(MtCaught_.Parameters[1], (ExpectedP2));                                 \
     } while (0)
 
+/*
+ * The figures once caches are empty and what ended elsewhere has given its memory back, without what the pools keep for
+ * themselves, such as the cache of a processor that uses them for the first time.
+ */
+static inline PT_FIGURES
+MtMeasure(VOID)
+{
+    LARGE_INTEGER Interval = {.QuadPart = -10000};
+    MI_POOL_USAGE Usage;
+    PT_FIGURES Figures;
+
+    for (ULONG Round = 0; Round < 3; Round += 1) {
+        KeDelayExecutionThread(KernelMode, FALSE, &Interval);
+        PsFlushEndedThreads();
+        MiTrimStacks();
+        MiTrimPools();
+    }
+    Figures = PtMeasure();
+    MiQueryPoolUsage(&Usage);
+    Figures.Available += Usage.MetadataPages;
+    Figures.Commit -= Usage.MetadataPages;
+    return Figures;
+}
+
+#define MT_CHECK_SAME(Before)                              \
+    do {                                                   \
+        PT_FIGURES MtAfter_ = MtMeasure();                 \
+        CHECK_EQ(MtAfter_.Available, (Before).Available);  \
+        CHECK_EQ(MtAfter_.Commit, (Before).Commit);        \
+    } while (0)
+
+/* Where Bytes of RAM lie that are free now, aligned to their size; 0 if there are none. */
+static inline ULONG64
+MtFreeWindow(SIZE_T Bytes)
+{
+    SIZE_T PageCount = Bytes >> PAGE_SHIFT;
+    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, PageCount, 0x100, MI_NO_FRAME - 1, PageCount, 0);
+
+    if (First == MI_NO_FRAME) {
+        return 0;
+    }
+    MiFreeContiguousFrames(First, PageCount);
+    return First << PAGE_SHIFT;
+}
+
+/* Tests that use all memory up are for small machines. */
+static inline BOOLEAN
+MtIsLargeMachine(VOID)
+{
+    if (MiAvailablePages() <= 512 << (20 - PAGE_SHIFT)) {
+        return FALSE;
+    }
+    KTestNote("skipped with so much memory");
+    return TRUE;
+}
+
 static inline PPFN_NUMBER
 MtFrames(PMDL Mdl)
 {

@@ -59,45 +59,48 @@ KTEST(PagesAreZeroAndTheDrivers)
 
 KTEST(PagesWithinAWindow)
 {
-    PMDL Mdl = PagesGet(0x400000, 0x4FFFFF, 0, 0x20000, 0);
+    ULONG64 Low = MtFreeWindow(0x100000);
+    PMDL Mdl = PagesGet(Low, Low + 0xFFFFF, 0, 0x20000, 0);
 
-    REQUIRE(Mdl != NULL);
-    CHECK(PagesAreWithin(Mdl, 0x400000, 0x4FFFFF));
+    REQUIRE(Low != 0 && Mdl != NULL);
+    CHECK(PagesAreWithin(Mdl, Low, Low + 0xFFFFF));
     PagesFree(Mdl);
 
     /* Bounds are bytes, inclusive: only whole pages count. */
-    Mdl = PagesGet(0x400001, 0x402FFF, 0, 0x10000, 0);
+    Mdl = PagesGet(Low + 1, Low + 0x2FFF, 0, 0x10000, 0);
     REQUIRE(Mdl != NULL);
-    CHECK(PagesAreWithin(Mdl, 0x401000, 0x402FFF));
+    CHECK(PagesAreWithin(Mdl, Low + 0x1000, Low + 0x2FFF));
     CHECK(MmGetMdlByteCount(Mdl) <= 0x2000);
     PagesFree(Mdl);
-    CHECK(PagesGet(0x400001, 0x401FFE, 0, PAGE_SIZE, 0) == NULL);
-    CHECK(PagesGet(0x500000, 0x4FFFFF, 0, PAGE_SIZE, 0) == NULL);
+    CHECK(PagesGet(Low + 1, Low + 0x1FFE, 0, PAGE_SIZE, 0) == NULL);
+    CHECK(PagesGet(Low + 0x100000, Low + 0xFFFFF, 0, PAGE_SIZE, 0) == NULL);
     CHECK(PagesGet(1ull << 46, (1ull << 46) + 0xFFFFFF, 0, PAGE_SIZE, 0) == NULL);
 }
 
 /* The window moves up by SkipBytes until the request is full. */
 KTEST(PagesSkip)
 {
-    PMDL Mdl = PagesGet(0x400000, 0x403FFF, 0x100000, 10 * PAGE_SIZE, 0);
+    ULONG64 Low = MtFreeWindow(0x400000);
+    PMDL Mdl = PagesGet(Low, Low + 0x3FFF, 0x100000, 10 * PAGE_SIZE, 0);
 
-    REQUIRE(Mdl != NULL);
+    REQUIRE(Low != 0 && Mdl != NULL);
     CHECK_EQ(MmGetMdlByteCount(Mdl), 10 * PAGE_SIZE);
     for (SIZE_T Index = 0; Index < 10; Index += 1) {
         CHECK(((MtFrames(Mdl)[Index] << PAGE_SHIFT) & 0xFFFFF) < 0x4000);
     }
     PagesFree(Mdl);
-    CHECK(PagesGet(0x400000, 0x403FFF, 0x100, PAGE_SIZE, 0) == NULL);
+    CHECK(PagesGet(Low, Low + 0x3FFF, 0x100, PAGE_SIZE, 0) == NULL);
 }
 
 KTEST(PagesPartial)
 {
-    PMDL Mdl = PagesGet(0x400000, 0x40FFFF, 0, 0x20000, 0);
+    ULONG64 Low = MtFreeWindow(0x10000);
+    PMDL Mdl = PagesGet(Low, Low + 0xFFFF, 0, 0x20000, 0);
 
-    REQUIRE(Mdl != NULL);
+    REQUIRE(Low != 0 && Mdl != NULL);
     CHECK(MmGetMdlByteCount(Mdl) <= 0x10000 && MmGetMdlByteCount(Mdl) >= PAGE_SIZE);
     PagesFree(Mdl);
-    CHECK(PagesGet(0x400000, 0x40FFFF, 0, 0x20000, MM_ALLOCATE_FULLY_REQUIRED) == NULL);
+    CHECK(PagesGet(Low, Low + 0xFFFF, 0, 0x20000, MM_ALLOCATE_FULLY_REQUIRED) == NULL);
     CHECK(PagesGet(0, ~0ull, 0, 0, 0) == NULL);
     CHECK(PagesGet(0, ~0ull, 0, 0x100000000ull, 0) == NULL);
 }
@@ -105,9 +108,13 @@ KTEST(PagesPartial)
 /* More than there is: as much as there is, and the machine still works. */
 KTEST(PagesOversized)
 {
-    PMDL Mdl = PagesGet(0, ~0ull, 0, 0xFFFFF000, MM_DONT_ZERO_ALLOCATION);
     PVOID Block;
+    PMDL Mdl;
 
+    if (MtIsLargeMachine()) {
+        return;
+    }
+    Mdl = PagesGet(0, ~0ull, 0, 0xFFFFF000, MM_DONT_ZERO_ALLOCATION);
     REQUIRE(Mdl != NULL);
     CHECK(MmGetMdlByteCount(Mdl) < 0xFFFFF000 && MmGetMdlByteCount(Mdl) > 64 * PAGE_SIZE);
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 100, MDL_TEST_TAG);
@@ -136,7 +143,7 @@ KTEST(PagesChunks)
     PagesFree(Mdl);
     CHECK(PagesGet(0, ~0ull, 0x3000, 0x30000, MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS) == NULL);
     CHECK(PagesGet(0, ~0ull, 0x10000, 0x18000, MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS) == NULL);
-    CHECK(PagesGet(0x400000, 0x40FFFF, 0, 0x11000, MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS) == NULL);
+    CHECK(PagesGet(0x1000000, 0x100FFFF, 0, 0x11000, MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS) == NULL);
 }
 
 KTEST(PagesFlags)

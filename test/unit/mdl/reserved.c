@@ -185,7 +185,7 @@ KTEST(ReservedFailNth)
         MiTrimPools();
         MiTrimSystemSpace();
         PtFailNth(Nth, FALSE);
-        Va = MmAllocateMappingAddress(600 * PAGE_SIZE, RESERVED_TAG);
+        Va = MmAllocateMappingAddress(300 * PAGE_SIZE, RESERVED_TAG);
         if (Va != NULL) {
             MmFreeMappingAddress(Va, RESERVED_TAG);
         }

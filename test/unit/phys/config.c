@@ -56,7 +56,8 @@ CommitLimit(VOID)
 /* Free pages become bad at once, one in use when it is freed; good again, they are all back. */
 KTEST(BadPages)
 {
-    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 4, 0, ~0ull, 4, 0);
+    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 4, 0, ~0ull, 4,
+                                             0);
     SIZE_T Available;
     SIZE_T Limit = CommitLimit();
     MI_PAGE_COUNTS Counts;
@@ -139,7 +140,8 @@ RemoveAndAdd(PFN_NUMBER First, SIZE_T PageCount)
 
 KTEST(MemoryRemovedAndAdded)
 {
-    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 512, 0, ~0ull, 512, 0);
+    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 512, 0, ~0ull,
+                                             512, 0);
     PHYSICAL_ADDRESS Start;
     LARGE_INTEGER Bytes;
 

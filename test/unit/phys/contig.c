@@ -62,8 +62,10 @@ KTEST(RunRefused)
     CHECK_EQ(GetRun(9, 1, 8), MI_NO_FRAME);
     CHECK_EQ(GetRun(1ull << 40, 1, 0), MI_NO_FRAME);
     CHECK_EQ(GetRun(1, 1ull << 45, 0), MI_NO_FRAME);
-    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 2, 5, 5, 1, 0), MI_NO_FRAME);
-    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, 6, 5, 1, 0), MI_NO_FRAME);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 2, 5, 5, 1, 0),
+             MI_NO_FRAME);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, 6, 5, 1, 0),
+             MI_NO_FRAME);
     CHECK_EQ(MiGetContiguousFrames(0, 63, MiUseDriverLocked, 1, ANY_FRAME, 1, 0), MI_NO_FRAME);
     CHECK_EQ(MiAvailablePages(), Before);
 }
@@ -77,9 +79,54 @@ KTEST(RunInWindow)
     MiFreeContiguousFrames(First, 8);
     CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 8, First, First + 7, 1, 0),
              First);
-    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, First + 3, First + 3, 1, 0),
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, First + 3, First + 3,
+                                   1, 0),
              MI_NO_FRAME);
     MiFreeContiguousFrames(First, 8);
+}
+
+/* A run that would cross the boundary starts behind it, wherever the window begins. */
+KTEST(RunBoundaryInWindow)
+{
+    PFN_NUMBER First = GetRun(64, 64, 0);
+    PFN_NUMBER Run;
+
+    REQUIRE(First != MI_NO_FRAME);
+    MiFreeContiguousFrames(First, 64);
+    Run = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 4, First + 6, First + 15, 1,
+                                8);
+    CHECK_EQ(Run, First + 8);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 4, First + 21, First + 26,
+                                   1,
+                                   8), MI_NO_FRAME);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 2, First + 17, First + 23,
+                                   4,
+                                   4), First + 20);
+    MiFreeContiguousFrames(First + 8, 4);
+    MiFreeContiguousFrames(First + 20, 2);
+}
+
+/* The last page of a whole extent is freed before anybody looked at its record. */
+KTEST(RunWholeExtentTail)
+{
+    PFN_NUMBER First = MI_NO_FRAME;
+    PFN_NUMBER Runs[64];
+    ULONG Count;
+
+    /* The last of these was virgin, unless there are none left. */
+    for (Count = 0; Count < ARRAYSIZE(Runs); Count++) {
+        Runs[Count] = GetRun(512, 512, 0);
+        if (Runs[Count] == MI_NO_FRAME) {
+            break;
+        }
+        First = Runs[Count];
+    }
+    REQUIRE(Count != 0);
+    MiFreeFrame(First + 511);
+    MiFreeContiguousFrames(First, 511);
+    while (--Count != 0) {
+        MiFreeContiguousFrames(Runs[Count - 1], 512);
+    }
 }
 
 static BOOLEAN
@@ -104,7 +151,8 @@ KTEST(RunZeroed)
         REQUIRE(First != MI_NO_FRAME);
         RtlFillMemory(HalFrameAddress(First), Pages * PAGE_SIZE, 0x5A);
         MiFreeContiguousFrames(First, Pages);
-        First = MiGetContiguousFrames(MI_GET_ZEROED, MM_ANY_NODE_OK, MiUseDriverLocked, Pages, First,
+        First = MiGetContiguousFrames(MI_GET_ZEROED, MM_ANY_NODE_OK, MiUseDriverLocked, Pages,
+                                      First,
                                       First + Pages - 1, 1, 0);
         REQUIRE(First != MI_NO_FRAME);
         CHECK(RunIsZero(First, Pages));
@@ -112,7 +160,10 @@ KTEST(RunZeroed)
     }
 }
 
-/* A whole extent: its pages get records of their own when somebody needs them, and it can be freed so. */
+/*
+ * A whole extent: its pages get records of their own when somebody needs them, and it can be freed
+ * so.
+ */
 KTEST(RunWholeExtent)
 {
     SIZE_T Before = MiAvailablePages();
@@ -148,12 +199,16 @@ KTEST(RunWholeExtentAgain)
 
     REQUIRE(First != MI_NO_FRAME);
     MiFreeContiguousFrames(First, 512);
-    /* Where every extent is carved already, the run was made of pages and has gone back as pages. */
-    Whole = MipExtentState(MipFindRange(First), MipExtentIndex(MipFindRange(First), First)) == MiExtentWholeFree;
+    /*
+     * Where every extent is carved already, the run was made of pages and has gone back as pages.
+     */
+    Whole = MipExtentState(MipFindRange(First), MipExtentIndex(MipFindRange(First),
+                                                               First)) == MiExtentWholeFree;
     Again = GetRun(512, 512, 0);
     CHECK(Again != MI_NO_FRAME && (Again == First || !Whole));
     MiFreeContiguousFrames(Again, 512);
-    Again = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 3, First + 100, First + 200, 1,
+    Again = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 3, First + 100,
+                                  First + 200, 1,
                                   0);
     CHECK(Again >= First + 100 && Again <= First + 198);
     MiFreeContiguousFrames(Again, 3);
@@ -172,7 +227,8 @@ KTEST(RunTakesCachedPages)
         MiFreeFrame(Frame);
     }
     CHECK_EQ(MiFrameLocation(First + 31), MiLocationCachedFree);
-    Again = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 32, First, First + 31, 1, 0);
+    Again = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 32, First, First + 31, 1,
+                                  0);
     CHECK_EQ(Again, First);
     if (Again != MI_NO_FRAME) {
         MiFreeContiguousFrames(Again, 32);

@@ -54,7 +54,8 @@ KTEST(PfnZeroedMeansZero)
         }
         MiFreeFrames(Frames, SOME);
     }
-    CHECK_EQ(MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, MM_ANY_NODE_OK, MiUseKernelStack, SOME, Frames),
+    CHECK_EQ(MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, MM_ANY_NODE_OK, MiUseKernelStack, SOME,
+                         Frames),
              SOME);
     for (ULONG Index = 0; Index < SOME; Index++) {
         CHECK(FrameIsZero(Frames[Index]));
@@ -120,8 +121,8 @@ FreeChain(PFN_NUMBER Chain)
 }
 
 /*
- * Running out: the last frames stay for who may have them, then there are none; everything comes back.
- * At DISPATCH_LEVEL, so that on one processor nobody else runs short.
+ * Running out: the last frames stay for who may have them, then there are none; everything comes
+ * back. At DISPATCH_LEVEL, so that on one processor nobody else runs short.
  */
 KTEST_KEEPS(PfnExhaustion)
 {
@@ -177,7 +178,7 @@ KTEST(PfnIsRamFrame)
     CHECK_EQ(MiFrameReferenceCount(0xFFFFFFFFFFull), 0);
 }
 
-/* --- What is not forgiven -------------------------------------------------------------------------------- */
+/* --- What is not forgiven --------------------------------------------------------------------- */
 
 static VOID
 FreeIt(PVOID Context)
@@ -256,7 +257,7 @@ KTEST_KEEPS(PfnWriteAfterFree)
 }
 #endif
 
-/* --- Failure injected ---------------------------------------------------------------------------------------- */
+/* --- Failure injected ------------------------------------------------------------------------- */
 
 KTEST(PfnInjectedFailure)
 {
@@ -270,7 +271,8 @@ KTEST(PfnInjectedFailure)
     Frames[2] = MiGetFrame(0, MM_ANY_NODE_OK, MiUseSystemPte);
     CHECK_EQ(MiInjectStop(&Requests), 1);
     CHECK(Requests >= 3);
-    CHECK_EQ((Frames[0] == MI_NO_FRAME) + (Frames[1] == MI_NO_FRAME) + (Frames[2] == MI_NO_FRAME), 1);
+    CHECK_EQ((Frames[0] == MI_NO_FRAME) + (Frames[1] == MI_NO_FRAME) + (Frames[2] == MI_NO_FRAME),
+             1);
     for (ULONG Index = 0; Index < 3; Index++) {
         if (Frames[Index] != MI_NO_FRAME) {
             MiFreeFrame(Frames[Index]);

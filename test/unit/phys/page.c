@@ -1,6 +1,6 @@
 /*
- * The life of a page of an address space, arrow by arrow. The table is an ordinary frame that plays one:
- * entries are written here as mm/pte would.
+ * The life of a page of an address space, arrow by arrow. The table is an ordinary frame that plays
+ * one: entries are written here as mm/pte would.
  */
 #include "ktest.h"
 #include <mm/phys/pfn.h>
@@ -157,7 +157,8 @@ KTEST(PageFaultedWhileTrimmed)
     DeleteTransition(Frame);
     CHECK_EQ(MiFrameLocation(Frame), MiLocationActive);
     MiReleaseValidFrame(Frame, TRUE);
-    CHECK(MiFrameLocation(Frame) == MiLocationCachedFree || MiFrameLocation(Frame) == MiLocationFree);
+    CHECK(MiFrameLocation(Frame) == MiLocationCachedFree ||
+          MiFrameLocation(Frame) == MiLocationFree);
 
     Frame = MakePage(Table, 5);
     MiWritePte(MiFramePte(Frame), MiMakeTransitionPte(Frame, MM_READWRITE));
@@ -165,7 +166,8 @@ KTEST(PageFaultedWhileTrimmed)
     DeleteValid(Frame);
     CHECK_EQ(MiFrameLocation(Frame), MiLocationActive);
     MiReleaseValidFrame(Frame, FALSE);
-    CHECK(MiFrameLocation(Frame) == MiLocationCachedFree || MiFrameLocation(Frame) == MiLocationFree);
+    CHECK(MiFrameLocation(Frame) == MiLocationCachedFree ||
+          MiFrameLocation(Frame) == MiLocationFree);
     FreeTable(Table);
 }
 
@@ -178,7 +180,8 @@ KTEST(PageRepurposed)
 
     Trim(Frame, FALSE);
     MiWritePte(MiTableEntry(Table, 7), MiMakeTransitionPte(Frame, MM_READONLY));
-    Taken = MiGetContiguousFrames(MI_GET_ZEROED, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame, Frame, 1,
+    Taken = MiGetContiguousFrames(MI_GET_ZEROED, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame,
+                                  Frame, 1,
                                   0);
     CHECK_EQ(Taken, Frame);
     CHECK(MiPteEqual(MiReadPte(MiTableEntry(Table, 7)), MiMakeDemandZeroPte(MM_READONLY)));
@@ -187,6 +190,54 @@ KTEST(PageRepurposed)
     CHECK(MiFramePte(Frame) == NULL);
     MiFreeFrame(Taken);
     MiWritePte(MiTableEntry(Table, 7), MiMakeZeroPte());
+    FreeTable(Table);
+}
+
+/*
+ * The same by need: when nothing else is left, standby pages are taken, lowest priority first, and
+ * their entries say demand-zero again; modified ones stay.
+ */
+KTEST_KEEPS(PageRepurposedByNeed)
+{
+    PFN_NUMBER Table = MakeTable();
+    PFN_NUMBER Chain = MI_NO_FRAME;
+    PFN_NUMBER Frame;
+    PFN_NUMBER Next;
+    MI_PAGE_COUNTS Counts;
+    KIRQL OldIrql;
+
+    for (ULONG Index = 0; Index < 40; Index++) {
+        Trim(MakePage(Table, Index), Index >= 30);
+    }
+    if (MiAvailablePages() < 100000) {
+        OldIrql = KiRaiseIrqlToDispatch();
+        while ((Frame = MiGetFrame(MI_GET_RESERVE | MI_GET_ZEROED, MM_ANY_NODE_OK,
+                                   MiUseSystemPte)) !=
+               MI_NO_FRAME) {
+            CHECK_EQ(*(ULONG64 *)HalFrameAddress(Frame), 0);
+            MiPfn(Frame)->Owner = Chain;
+            Chain = Frame;
+        }
+        MiQueryPageCounts(&Counts);
+        for (; Chain != MI_NO_FRAME; Chain = Next) {
+            Next = MiPfn(Chain)->Owner;
+            MiFreeFrame(Chain);
+        }
+        KiLowerIrql(OldIrql);
+        CHECK_EQ(Counts.Standby[MI_DEFAULT_PAGE_PRIORITY], 0);
+        CHECK(Counts.Modified >= 10);
+        CHECK_EQ(MiFrameShareCount(Table), 11);
+    }
+    for (ULONG Index = 0; Index < 40; Index++) {
+        PMMPTE Pte = MiTableEntry(Table, Index);
+
+        if (MiPteIsTransition(MiReadPte(Pte))) {
+            DeleteTransition(MiGetPteFrame(MiReadPte(Pte)));
+        } else {
+            CHECK(MiPteEqual(MiReadPte(Pte), Original()));
+            MiWritePte(Pte, MiMakeZeroPte());
+        }
+    }
     FreeTable(Table);
 }
 
@@ -304,7 +355,8 @@ KTEST(PageWrittenOut)
     CHECK(MiBeginPageWrite(Frame));
     MiEndPageWrite(Frame, TRUE, Slot);
     CHECK_EQ(MiFrameLocation(Frame), MiLocationStandby);
-    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame, Frame, 1, 0), Frame);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame, Frame, 1, 0),
+             Frame);
     CHECK(MiPteEqual(MiReadPte(MiTableEntry(Table, 2)), Slot));
     MiFreeFrame(Frame);
 
@@ -356,7 +408,8 @@ KTEST(PageCacheType)
     CHECK_EQ(MiSetFrameCacheType(Frame, MmWriteCombined), MmWriteCombined);
     CHECK_EQ(MiSetFrameCacheType(Frame, MmCached), MmWriteCombined);
     MiFreeFrame(Frame);
-    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame, Frame, 1, 0), Frame);
+    CHECK_EQ(MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, 1, Frame, Frame, 1, 0),
+             Frame);
     CHECK_EQ(MiSetFrameCacheType(Frame, MmNotMapped), MmNotMapped);
     MiFreeFrame(Frame);
 }

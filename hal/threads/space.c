@@ -1,21 +1,20 @@
 /*
- * System space for the pools on the threads plug: addresses of the host, backed by the simulated RAM's file.
- * Hosted C.
+ * System space for mm/pool on the threads plug, in place of mm/pte: addresses of the host, backed
+ * by the simulated RAM's file. Hosted C.
  *
- * A region is a stretch of host address, handed out in pieces of 2 MB, first fit. Mapping frames is mmap of
- * the memory file, so what is written through a mapping is in the frame. There are no page tables and no
- * faults: pageable memory is anonymous memory of the host's, which is demand-zero too. Mapping is rare (once a
- * segment), so one host mutex guards everything.
+ * A region is a stretch of host address, handed out in pieces of 2 MB, first fit. Mapping frames is
+ * mmap of the memory file, so what is written through a mapping is in the frame. There are no page
+ * tables and no faults: pageable memory is anonymous memory of the host's, which is demand-zero
+ * too. Mapping is rare (once a segment), so one host mutex guards everything.
  */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include <hal/threads/threads.h>
-#include <mm/mi.h>
+#include "threads.h"
 
-#include "bench.h"
+#include <mm/mi.h>
 
 #define SPACE_SIZE (8ull << 30)
 #define SPACE_PIECE_PAGES 512ull
@@ -49,7 +48,7 @@ SpaceReserve(SIZE_T Bytes, int Protection)
 }
 
 VOID
-SpaceStart(VOID)
+HaltStartSpace(VOID)
 {
     SIZE_T Piece = SPACE_PIECE_PAGES * PAGE_SIZE;
 
@@ -80,7 +79,7 @@ MiRegionOf(PVOID Va, MI_SYSTEM_REGION *Region)
     return FALSE;
 }
 
-/* --- Address --------------------------------------------------------------------------------------- */
+/* --- Address ---------------------------------------------------------------------------------- */
 
 static SIZE_T
 SpacePieces(SIZE_T PageCount)
@@ -140,7 +139,7 @@ MiReleaseSystemVa(MI_SYSTEM_REGION Region, PVOID Va, SIZE_T PageCount)
     pthread_mutex_unlock(&SpaceMutex);
 }
 
-/* --- Mappings -------------------------------------------------------------------------------------- */
+/* --- Mappings --------------------------------------------------------------------------------- */
 
 /* Where the frame behind an address of a region is noted. */
 static PFN_NUMBER *
