@@ -12,6 +12,7 @@ mkdir -p "$BUILD"
 BUILD=$(cd "$BUILD" && pwd)
 export BUILD JOBS T
 export NTMM="$BUILD/ntmm" HOSTED_TESTS="$BUILD/hosted-tests"
+export KERNEL_TESTS_AMD64="$BUILD/kernel-tests-amd64" NTMM_AMD64="$BUILD/ntmm-amd64" SAMPLE="$BUILD/samples/hello.sys"
 
 perl "$Top/tools/layers.pl"
 

@@ -14,7 +14,7 @@
 static inline BOOLEAN
 MtHasIoSpace(VOID)
 {
-    return HalIsIoSpace(MDL_IO_FRAME, 256);
+    return KiLoaderBlock->MachineName[0] == 'h' && HalIsIoSpace(MDL_IO_FRAME, 256);
 }
 
 static inline PHYSICAL_ADDRESS
@@ -68,18 +68,18 @@ MtFreeLocked(MT_BUFFER *Buffer)
 }
 
 /* A bug check whose first two parameters count. */
-#define MT_BUGCHECK2(ExpectedCode, ExpectedP1, ExpectedP2, Routine, Context)             \
-    do {                                                                                 \
-        KTEST_BUGCHECK MtCaught_ = {0};                                                  \
-        CHECK(KTestExpectBugCheck((Routine), (Context), &MtCaught_));                    \
-        CHECK_EQ(MtCaught_.Code, (ExpectedCode));                                        \
-        CHECK_EQ(MtCaught_.Parameters[0], (ExpectedP1));                                 \
-        CHECK_EQ(MtCaught_.Parameters[1], (ExpectedP2));                                 \
+#define MT_BUGCHECK2(ExpectedCode, ExpectedP1, ExpectedP2, Routine, Context)                                 \
+    do {                                                                                                     \
+        KTEST_BUGCHECK MtCaught_ = {0};                                                                      \
+        CHECK(KTestExpectBugCheck((Routine), (Context), &MtCaught_));                                        \
+        CHECK_EQ(MtCaught_.Code, (ExpectedCode));                                                            \
+        CHECK_EQ(MtCaught_.Parameters[0], (ExpectedP1));                                                     \
+        CHECK_EQ(MtCaught_.Parameters[1], (ExpectedP2));                                                     \
     } while (0)
 
 /*
- * The figures once caches are empty and what ended elsewhere has given its memory back, without what the pools keep for
- * themselves, such as the cache of a processor that uses them for the first time.
+ * The figures once caches are empty and what ended elsewhere has given its memory back, without what the
+ * pools keep for themselves, such as the cache of a processor that uses them for the first time.
  */
 static inline PT_FIGURES
 MtMeasure(VOID)
@@ -101,11 +101,11 @@ MtMeasure(VOID)
     return Figures;
 }
 
-#define MT_CHECK_SAME(Before)                              \
-    do {                                                   \
-        PT_FIGURES MtAfter_ = MtMeasure();                 \
-        CHECK_EQ(MtAfter_.Available, (Before).Available);  \
-        CHECK_EQ(MtAfter_.Commit, (Before).Commit);        \
+#define MT_CHECK_SAME(Before)                                                                                \
+    do {                                                                                                     \
+        PT_FIGURES MtAfter_ = MtMeasure();                                                                   \
+        CHECK_EQ(MtAfter_.Available, (Before).Available);                                                    \
+        CHECK_EQ(MtAfter_.Commit, (Before).Commit);                                                          \
     } while (0)
 
 /* Where Bytes of RAM lie that are free now, aligned to their size; 0 if there are none. */
@@ -113,7 +113,8 @@ static inline ULONG64
 MtFreeWindow(SIZE_T Bytes)
 {
     SIZE_T PageCount = Bytes >> PAGE_SHIFT;
-    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, PageCount, 0x100, MI_NO_FRAME - 1, PageCount, 0);
+    PFN_NUMBER First = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, PageCount, 0x100,
+                                             MI_NO_FRAME - 1, PageCount, 0);
 
     if (First == MI_NO_FRAME) {
         return 0;
