@@ -118,9 +118,9 @@ IopDropUnsent(PIRP Irp)
 /* --- Services ------------------------------------------------------------------------------------------- */
 
 /*
- * A device control request for DeviceObject, to be sent by IoCallDriver; at completion the output is copied, *IoStatusBlock
- * filled, Event set, and the IRP freed: never by the caller. InternalDeviceIoControl: IRP_MJ_INTERNAL_DEVICE_CONTROL.
- * NULL without memory or if a buffer cannot be locked. PASSIVE_LEVEL.
+ * A device control request for DeviceObject, to be sent by IoCallDriver; at completion the output is copied,
+ * *IoStatusBlock filled, Event set, and the IRP freed: never by the caller. InternalDeviceIoControl:
+ * IRP_MJ_INTERNAL_DEVICE_CONTROL. NULL without memory or if a buffer cannot be locked. PASSIVE_LEVEL.
  */
 PIRP NTAPI
 IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject, PVOID InputBuffer,
@@ -144,9 +144,9 @@ IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject, 
 NTEXPORT(IoBuildDeviceIoControlRequest);
 
 /*
- * A request of MajorFunction (read, write, flush, shutdown, PnP) for DeviceObject. The caller's completion routine takes
- * it back with STATUS_MORE_PROCESSING_REQUIRED, unlocks and frees its MDL, and frees it. *IoStatusBlock is filled only if
- * nobody takes it. NULL without memory or if the buffer cannot be locked. IRQL <= APC_LEVEL.
+ * A request of MajorFunction (read, write, flush, shutdown, PnP) for DeviceObject. The caller's completion routine
+ * takes it back with STATUS_MORE_PROCESSING_REQUIRED, unlocks and frees its MDL, and frees it. *IoStatusBlock is filled
+ * only if nobody takes it. NULL without memory or if the buffer cannot be locked. IRQL <= APC_LEVEL.
  */
 PIRP NTAPI
 IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length,
@@ -178,7 +178,8 @@ PIRP NTAPI
 IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length,
                              PLARGE_INTEGER StartingOffset, PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock)
 {
-    PIRP Irp = IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, IoStatusBlock);
+    PIRP Irp =
+        IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, IoStatusBlock);
 
     if (Irp != NULL) {
         Irp->AllocationFlags |= IOP_IRP_OWNED;

@@ -106,7 +106,7 @@ KipRaiseAbout(const KI_DISPATCH *Dispatch, NTSTATUS Status)
                                .ExceptionRecord = Dispatch->Record,
                                .ExceptionAddress = Dispatch->Record->ExceptionAddress};
 
-    KiRaiseException(&Record, NULL);
+    KiRaiseException(&Record, (PVOID)KiExportReturn);
 }
 
 /* Over core frames to the next image's. FALSE: there is none. */
@@ -378,22 +378,20 @@ KiDispatchTrap(PKTRAP_FRAME TrapFrame, PEXCEPTION_RECORD Record)
 VOID DECLSPEC_NORETURN
 KiRaiseException(PEXCEPTION_RECORD Record, PVOID ReturnAddress)
 {
-    BOOLEAN ForImage = HalGetIrql() <= DISPATCH_LEVEL && KiInImageCode();
     KI_DISPATCH Dispatch;
     CONTEXT Context;
 
     RtlZeroMemory(&Context, sizeof(Context));
     KiCaptureRegisters(&Context);
     Context.ContextFlags = CONTEXT_CONTROL | CONTEXT_INTEGER | CONTEXT_SEGMENTS | CONTEXT_FLOATING_POINT;
-    if (!ForImage) {
+    Dispatch.Walk.Context = Context;
+    if (HalGetIrql() > DISPATCH_LEVEL || !KiBeginWalk(&Dispatch.Walk)) {
         Record->ExceptionAddress = ReturnAddress;
         KiUnhandledException(Record, &Context, NULL, ReturnAddress, FALSE);
     }
     KipCheckLocks();
     Dispatch.Record = Record;
     Dispatch.Context = &Context;
-    Dispatch.Walk.Context = Context;
-    KiBeginWalk(&Dispatch.Walk);
     Context = Dispatch.Walk.Context;
     Record->ExceptionAddress = (PVOID)Context.Rip;
     if (KipSearch(&Dispatch)) {

@@ -130,7 +130,10 @@ typedef enum _KI_CROSSING {
 /* Cross core frames, by one marker at most, whose Data goes to *Data. */
 KI_CROSSING KiCrossCore(PKI_EXCEPTION_WALK Walk, PVOID *Data);
 
-/* Begin a walk at the newest call from an image; FALSE if the core does not work for one. Context: XMM and MXCSR are kept. */
+/*
+ * Begin a walk at the image that the core works for: it called, or an exception of it is being handled. FALSE if there is
+ * none. What records do not hold of Context is kept.
+ */
 BOOLEAN KiBeginWalk(PKI_EXCEPTION_WALK Walk);
 
 /* Call a language handler with a HANDLER record below the call. */

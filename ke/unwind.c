@@ -132,10 +132,14 @@ KiCrossCore(PKI_EXCEPTION_WALK Walk, PVOID *Data)
 BOOLEAN
 KiBeginWalk(PKI_EXCEPTION_WALK Walk)
 {
-    if (!KiInImageCode()) {
+    const struct _KTHREAD *Thread = KiCurrentThread();
+    PKI_BOUNDARY_RECORD Top = Thread == NULL ? NULL : Thread->BoundaryTop - 1;
+
+    if (Top == NULL || Top < Thread->Boundaries ||
+        (Top->Kind != KI_BOUNDARY_EXPORT && Top->Kind != KI_BOUNDARY_TRAP)) {
         return FALSE;
     }
-    KipEnterImage(Walk, KiCurrentThread()->BoundaryTop - 1);
+    KipEnterImage(Walk, Top);
     return TRUE;
 }
 

@@ -105,10 +105,12 @@ static VOID NTAPI
 LdrpCallMissing(VOID)
 {
     const KI_BOUNDARY_RECORD *Record = KiFindBoundaryRecord(KI_BOUNDARY_EXPORT);
+    static CHAR Text[LDRP_MAXIMUM_NAME * 2];
     KI_STOP Stop = {.Kind = KiStopMissingImport};
 
     Stop.Name = Record == NULL ? "?" : LdrExportName(Record->Index);
-    Stop.Text = "an import that is not implemented was called";
+    RtlpPrintBuffer(Text, sizeof(Text), "%s is not implemented", Stop.Name);
+    Stop.Text = Text;
     KiStopRun(&Stop);
 }
 

@@ -29,10 +29,7 @@ tree() {
 Tests=$(find "$Top/test" -name '*.t' | sort)
 if [ -n "$T" ]; then
     Chosen=$(echo "$Tests" | grep -F -- "$T" || true)
-    if [ -n "$Chosen" ]; then
-        unset T
-        export -n T 2> /dev/null || true
-    fi
+    [ -z "$Chosen" ] || unset T
     Tests=${Chosen:-$Top/test/hosted/kernel.t}
 fi
 

@@ -1,9 +1,10 @@
 /*
  * Physically contiguous memory: a run of frames, mapped.
  *
- * An allocation is a record in the tracker, found by its base: that is how its size is known when only the base comes
- * back. Prepare: charge, record, frames, address. Commit: entries and record. Blocks of 2 MB and more on aligned frames
- * are mapped by large pages. <= DISPATCH_LEVEL. Documents: MmAllocateContiguousMemory and its kin.
+ * An allocation is a record in the tracker, found by its base: that is how its size is known when only the
+ * base comes back. Prepare: charge, record, frames, address. Commit: entries and record. Blocks of 2 MB and
+ * more on aligned frames are mapped by large pages. <= DISPATCH_LEVEL. Documents: MmAllocateContiguousMemory
+ * and its kin.
  */
 #include "mdlp.h"
 
@@ -11,19 +12,19 @@
 #define MI_CONTIGUOUS_FRAME 0
 #define MI_CONTIGUOUS_PAGES 1
 #define MI_CONTIGUOUS_CACHE 2
-#define MI_CONTIGUOUS_TAG 3
+#define MI_CONTIGUOUS_TAG   3
 
 typedef struct _MI_CONTIGUOUS_REQUEST {
     SIZE_T PageCount;
     MI_FRAME_WINDOW Window;
-    SIZE_T BoundaryPages;   /* 0: none */
-    NODE_REQUIREMENT Node;  /* a node, or any with MM_ANY_NODE_OK */
+    SIZE_T BoundaryPages;  /* 0: none */
+    NODE_REQUIREMENT Node; /* a node, or any with MM_ANY_NODE_OK */
     MI_PROTECTION Protection;
     MEMORY_CACHING_TYPE CacheType;
     ULONG Tag;
 } MI_CONTIGUOUS_REQUEST, *PMI_CONTIGUOUS_REQUEST;
 
-/* --- Requests -------------------------------------------------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 static BOOLEAN
 MipSetBoundary(PMI_CONTIGUOUS_REQUEST Request, PHYSICAL_ADDRESS Boundary)
@@ -75,8 +76,8 @@ MipAllocateContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
     if (Tracked == NULL) {
         goto ReturnCharge;
     }
-    First = MiGetContiguousFrames(0, Request->Node, MiUseDriverLocked, Request->PageCount, Request->Window.Lowest,
-                                  Request->Window.Highest, 1, Request->BoundaryPages);
+    First = MiGetContiguousFrames(0, Request->Node, MiUseDriverLocked, Request->PageCount,
+                                  Request->Window.Lowest, Request->Window.Highest, 1, Request->BoundaryPages);
     if (First == MI_NO_FRAME) {
         Status = STATUS_NO_MEMORY;
         goto FreeTracked;
@@ -105,8 +106,8 @@ ReturnCharge:
 
 /* The old forms: executable, NULL for everything that is wrong. */
 static PVOID
-MipAllocateExecutable(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS Low, PHYSICAL_ADDRESS High, PHYSICAL_ADDRESS Boundary,
-                      MEMORY_CACHING_TYPE CacheType, NODE_REQUIREMENT Node)
+MipAllocateExecutable(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS Low, PHYSICAL_ADDRESS High,
+                      PHYSICAL_ADDRESS Boundary, MEMORY_CACHING_TYPE CacheType, NODE_REQUIREMENT Node)
 {
     MI_CONTIGUOUS_REQUEST Request = {.PageCount = BYTES_TO_PAGES(NumberOfBytes),
                                      .Node = Node,
@@ -114,14 +115,15 @@ MipAllocateExecutable(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS Low, PHYSICAL_ADDRE
                                      .CacheType = CacheType};
     PVOID Va;
 
-    if (NumberOfBytes == 0 || !MiFrameWindow(Low, High, &Request.Window) || !MipSetBoundary(&Request, Boundary) ||
-        !MiIsCacheType(CacheType) || !MipNodeIsValid(Node) || !NT_SUCCESS(MipAllocateContiguous(&Request, &Va))) {
+    if (NumberOfBytes == 0 || !MiFrameWindow(Low, High, &Request.Window) ||
+        !MipSetBoundary(&Request, Boundary) || !MiIsCacheType(CacheType) || !MipNodeIsValid(Node) ||
+        !NT_SUCCESS(MipAllocateContiguous(&Request, &Va))) {
         return NULL;
     }
     return Va;
 }
 
-/* --- Public forms -------------------------------------------------------------------------------------------------------- */
+/* --- Public forms ----------------------------------------------------------------------------- */
 
 /* Cached memory at or below HighestAcceptableAddress; executable, not zeroed. NULL without it. */
 PVOID NTAPI
@@ -138,7 +140,8 @@ NTEXPORT(MmAllocateContiguousMemory);
 PVOID NTAPI
 MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
                                        PHYSICAL_ADDRESS HighestAcceptableAddress,
-                                       PHYSICAL_ADDRESS BoundaryAddressMultiple, MEMORY_CACHING_TYPE CacheType)
+                                       PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                       MEMORY_CACHING_TYPE CacheType)
 {
     return MipAllocateExecutable(NumberOfBytes, LowestAcceptableAddress, HighestAcceptableAddress,
                                  BoundaryAddressMultiple, CacheType, PcrRead32(Node) | MM_ANY_NODE_OK);
@@ -149,8 +152,8 @@ NTEXPORT(MmAllocateContiguousMemorySpecifyCache);
 PVOID NTAPI
 MmAllocateContiguousMemorySpecifyCacheNode(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
                                            PHYSICAL_ADDRESS HighestAcceptableAddress,
-                                           PHYSICAL_ADDRESS BoundaryAddressMultiple, MEMORY_CACHING_TYPE CacheType,
-                                           NODE_REQUIREMENT PreferredNode)
+                                           PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                           MEMORY_CACHING_TYPE CacheType, NODE_REQUIREMENT PreferredNode)
 {
     return MipAllocateExecutable(NumberOfBytes, LowestAcceptableAddress, HighestAcceptableAddress,
                                  BoundaryAddressMultiple, CacheType, PreferredNode);
@@ -159,14 +162,15 @@ NTEXPORT(MmAllocateContiguousMemorySpecifyCacheNode);
 
 /*
  * The form with a status. *NumberOfBytes is rounded up to pages and, like *BaseAddress, written on success.
- * STATUS_INVALID_PARAMETER_1 (no bytes), _2 (the window is empty), _4 (boundary), _5 (no such node), _9 (flags),
- * STATUS_INVALID_PAGE_PROTECTION, STATUS_NOT_SUPPORTED (a partition), STATUS_NO_MEMORY, STATUS_INSUFFICIENT_RESOURCES.
+ * STATUS_INVALID_PARAMETER_1 (no bytes), _2 (the window is empty), _4 (boundary), _5 (no such node), _9
+ * (flags), STATUS_INVALID_PAGE_PROTECTION, STATUS_NOT_SUPPORTED (a partition), STATUS_NO_MEMORY,
+ * STATUS_INSUFFICIENT_RESOURCES.
  */
 NTSTATUS NTAPI
 MmAllocateContiguousMemoryEx(PSIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
-                             PHYSICAL_ADDRESS HighestAcceptableAddress, PHYSICAL_ADDRESS BoundaryAddressMultiple,
-                             NODE_REQUIREMENT PreferredNode, ULONG Protect, PVOID PartitionObject, ULONG Tag,
-                             ULONG Flags, PVOID *BaseAddress)
+                             PHYSICAL_ADDRESS HighestAcceptableAddress,
+                             PHYSICAL_ADDRESS BoundaryAddressMultiple, NODE_REQUIREMENT PreferredNode,
+                             ULONG Protect, PVOID PartitionObject, ULONG Tag, ULONG Flags, PVOID *BaseAddress)
 {
     MI_CONTIGUOUS_REQUEST Request = {
         .PageCount = BYTES_TO_PAGES(*NumberOfBytes), .Node = PreferredNode, .Tag = Tag};
@@ -202,23 +206,26 @@ MmAllocateContiguousMemoryEx(PSIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAccep
 }
 NTEXPORT(MmAllocateContiguousMemoryEx);
 
-/* PAGE_READWRITE (not executable) or PAGE_EXECUTE_READWRITE, with PAGE_NOCACHE or PAGE_WRITECOMBINE; NULL on failure. */
+/* PAGE_READWRITE (not executable) or PAGE_EXECUTE_READWRITE, with PAGE_NOCACHE or PAGE_WRITECOMBINE; NULL on
+ * failure. */
 PVOID NTAPI
 MmAllocateContiguousNodeMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
-                               PHYSICAL_ADDRESS HighestAcceptableAddress, PHYSICAL_ADDRESS BoundaryAddressMultiple,
-                               ULONG Protect, NODE_REQUIREMENT PreferredNode)
+                               PHYSICAL_ADDRESS HighestAcceptableAddress,
+                               PHYSICAL_ADDRESS BoundaryAddressMultiple, ULONG Protect,
+                               NODE_REQUIREMENT PreferredNode)
 {
     PVOID Va;
 
-    if (!NT_SUCCESS(MmAllocateContiguousMemoryEx(&NumberOfBytes, LowestAcceptableAddress, HighestAcceptableAddress,
-                                                 BoundaryAddressMultiple, PreferredNode, Protect, NULL, 0, 0, &Va))) {
+    if (!NT_SUCCESS(MmAllocateContiguousMemoryEx(&NumberOfBytes, LowestAcceptableAddress,
+                                                 HighestAcceptableAddress, BoundaryAddressMultiple,
+                                                 PreferredNode, Protect, NULL, 0, 0, &Va))) {
         return NULL;
     }
     return Va;
 }
 NTEXPORT(MmAllocateContiguousNodeMemory);
 
-/* --- Freeing ----------------------------------------------------------------------------------------------------------------- */
+/* --- Freeing ---------------------------------------------------------------------------------- */
 
 static VOID DECLSPEC_NORETURN
 MipStopFreeContiguous(PVOID BaseAddress)

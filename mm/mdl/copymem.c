@@ -1,7 +1,7 @@
 /*
- * MmCopyMemory: reading memory that may not be there. Each page is referenced first, so that it stays what it is, and
- * copied through the direct map, which never faults; what cannot be referenced ends the copy with a status. Document:
- * MmCopyMemory.
+ * Copying memory that may not be there. Each page is referenced first, so that it stays what it is, and
+ * copied through the direct map, which never faults; what cannot be referenced ends the copy with a status.
+ * Documents: MmCopyMemory, NtReadVirtualMemory.
  */
 #include "mdlp.h"
 
@@ -59,10 +59,10 @@ MipCopyPhysicalPage(PMI_COPY Copy)
 }
 
 /*
- * Copy NumberOfBytes from a virtual or a physical address, as exactly one of MM_COPY_MEMORY_* says, to a nonpageable buffer.
- * Pages that are not resident are brought in. *NumberOfBytesTransferred receives how many bytes were copied, also on
- * failure: STATUS_INVALID_PARAMETER_4 (flags), STATUS_ACCESS_VIOLATION (an address without memory), STATUS_INVALID_ADDRESS
- * (not RAM), or why a page could not be brought in. <= APC_LEVEL.
+ * Copy NumberOfBytes from a virtual or a physical address, as exactly one of MM_COPY_MEMORY_* says, to a
+ * nonpageable buffer. Pages that are not resident are brought in. *NumberOfBytesTransferred receives how many
+ * bytes were copied, also on failure: STATUS_INVALID_PARAMETER_4 (flags), STATUS_ACCESS_VIOLATION (an address
+ * without memory), STATUS_INVALID_ADDRESS (not RAM), or why a page could not be brought in. <= APC_LEVEL.
  */
 NTSTATUS NTAPI
 MmCopyMemory(PVOID TargetAddress, MM_COPY_ADDRESS SourceAddress, SIZE_T NumberOfBytes, ULONG Flags,
@@ -86,3 +86,68 @@ MmCopyMemory(PVOID TargetAddress, MM_COPY_ADDRESS SourceAddress, SIZE_T NumberOf
     return Status;
 }
 NTEXPORT(MmCopyMemory);
+
+/* --- Between processes ------------------------------------------------------------------------ */
+
+/* A range that code of this mode may name. */
+static BOOLEAN
+MipMayCopy(const VOID *Address, SIZE_T Size, KPROCESSOR_MODE Mode)
+{
+    ULONG_PTR Start = (ULONG_PTR)Address;
+
+    return Start + Size >= Start && (Mode == KernelMode || Start + Size <= MmUserProbeAddress);
+}
+
+/* As much as source and target have of their current pages. FALSE if one of them has none. */
+static BOOLEAN
+MipCopyPair(ULONG_PTR Source, ULONG_PTR Target, SIZE_T Size)
+{
+    MI_PAGE_LOCK From, To;
+    BOOLEAN Copied = FALSE;
+
+    if (!MiIsCanonical(Source) || !MiIsCanonical(Target) ||
+        !NT_SUCCESS(MiLockPage(Source, FALSE, TRUE, &From))) {
+        return FALSE;
+    }
+    if (From.Ram && NT_SUCCESS(MiLockPage(Target, TRUE, TRUE, &To))) {
+        if (To.Ram) {
+            RtlMoveMemory((PUCHAR)HalFrameAddress(To.Frame) + (Target & (PAGE_SIZE - 1)),
+                          (PUCHAR)HalFrameAddress(From.Frame) + (Source & (PAGE_SIZE - 1)), Size);
+            Copied = TRUE;
+        }
+        MiUnlockPage(&To, Copied);
+    }
+    MiUnlockPage(&From, FALSE);
+    return Copied;
+}
+
+/*
+ * Copy from one process's memory to another's; system addresses are the same in each. UserMode may name user
+ * addresses only. STATUS_ACCESS_VIOLATION: it did not, or a range wraps. STATUS_PARTIAL_COPY: a page could
+ * not be read or written. *NumberOfBytesCopied receives what was copied before. <= APC_LEVEL.
+ */
+NTSTATUS NTAPI
+MmCopyVirtualMemory(PEPROCESS FromProcess, const VOID *FromAddress, PEPROCESS ToProcess, PVOID ToAddress,
+                    SIZE_T BufferSize, KPROCESSOR_MODE PreviousMode, PSIZE_T NumberOfBytesCopied)
+{
+    ULONG_PTR Source = (ULONG_PTR)FromAddress, Target = (ULONG_PTR)ToAddress;
+    SIZE_T Done = 0;
+
+    *NumberOfBytesCopied = 0;
+    if (!MipMayCopy(FromAddress, BufferSize, PreviousMode) ||
+        !MipMayCopy(ToAddress, BufferSize, PreviousMode)) {
+        return STATUS_ACCESS_VIOLATION;
+    }
+    while (Done < BufferSize) {
+        SIZE_T Part = PAGE_SIZE - MAX(BYTE_OFFSET(Source + Done), BYTE_OFFSET(Target + Done));
+
+        Part = MIN(Part, BufferSize - Done);
+        if (!MipCopyPair(Source + Done, Target + Done, Part)) {
+            break;
+        }
+        Done += Part;
+    }
+    *NumberOfBytesCopied = Done;
+    return Done == BufferSize ? STATUS_SUCCESS : STATUS_PARTIAL_COPY;
+}
+NTEXPORT(MmCopyVirtualMemory);

@@ -1,14 +1,15 @@
 /*
  * Pageable sections of images, locked and unlocked as a whole.
  *
- * A section that was ever locked has a record, which is its handle, for as long as its image is loaded. While its count
- * is above zero, each page of a pageable section is resident and referenced, so that trimming leaves it; the frames are
- * in the record. Sections that are not pageable are counted only.
+ * A section that was ever locked has a record, which is its handle, for as long as its image is loaded. While
+ * its count is above zero, each page of a pageable section is resident and referenced, so that trimming
+ * leaves it; the frames are in the record. Sections that are not pageable are counted only.
  *
- *   (none) --MmLockPagableDataSection--> count 1 <--by handle / unlock--> count 0 --MiForgetImageSections--> (none)
+ *   (none) --MmLockPagableDataSection--> count 1 <--by handle / unlock--> count 0 --MiForgetImageSections-->
+ * (none)
  *
- * One push lock guards the records (LockRankControlArea); pages are brought in under it, so <= APC_LEVEL. Document:
- * MmLockPagableCodeSection, "Making Drivers Pageable".
+ * One push lock guards the records (LockRankControlArea); pages are brought in under it, so <= APC_LEVEL.
+ * Document: MmLockPagableCodeSection, "Making Drivers Pageable".
  */
 #include "mdlp.h"
 #include <ke/push.h>
@@ -128,9 +129,9 @@ MipLockSection(const MI_IMAGE_SECTION *Section, PVOID *Handle)
 }
 
 /*
- * Make the whole section that contains an address resident, and keep it so until MmUnlockPagableImageSection; returns the
- * handle for that and for MmLockPagableSectionByHandle. An address in no section is bug check 0x1A/0x1234. Raises
- * STATUS_INSUFFICIENT_RESOURCES or STATUS_WORKING_SET_QUOTA when memory is short.
+ * Make the whole section that contains an address resident, and keep it so until MmUnlockPagableImageSection;
+ * returns the handle for that and for MmLockPagableSectionByHandle. An address in no section is bug check
+ * 0x1A/0x1234. Raises STATUS_INSUFFICIENT_RESOURCES or STATUS_WORKING_SET_QUOTA when memory is short.
  */
 PVOID NTAPI
 MmLockPagableDataSection(PVOID AddressWithinSection)
@@ -150,7 +151,8 @@ MmLockPagableDataSection(PVOID AddressWithinSection)
 }
 NTEXPORT(MmLockPagableDataSection);
 
-/* One more lock of a section whose handle is known. A handle that is none is bug check 0x1A/0x1234. Raises likewise. */
+/* One more lock of a section whose handle is known. A handle that is none is bug check 0x1A/0x1234. Raises
+ * likewise. */
 VOID NTAPI
 MmLockPagableSectionByHandle(PVOID ImageSectionHandle)
 {
@@ -172,7 +174,8 @@ MmLockPagableSectionByHandle(PVOID ImageSectionHandle)
 }
 NTEXPORT(MmLockPagableSectionByHandle);
 
-/* One lock fewer; with the last one the pages may go again. One that is not locked is bug check 0x1A/0x1010. */
+/* One lock fewer; with the last one the pages may go again. One that is not locked is bug check 0x1A/0x1010.
+ */
 VOID NTAPI
 MmUnlockPagableImageSection(PVOID ImageSectionHandle)
 {
@@ -221,11 +224,12 @@ MiForgetImageSections(PVOID ImageBase, SIZE_T Size)
     }
 }
 
-/* --- Whole drivers ------------------------------------------------------------------------------------------------------ */
+/* --- Whole drivers ---------------------------------------------------------------------------- */
 
 /*
- * The driver can do with all of its pages out of memory; returns its base, NULL for an address in no image. Pages that were
- * linked nonpageable are never taken away from it, which it cannot tell from their not having been needed elsewhere.
+ * The driver can do with all of its pages out of memory; returns its base, NULL for an address in no image.
+ * Pages that were linked nonpageable are never taken away from it, which it cannot tell from their not having
+ * been needed elsewhere.
  */
 PVOID NTAPI
 MmPageEntireDriver(PVOID AddressWithinSection)

@@ -1,25 +1,25 @@
 /*
  * Device pages: how often each is mapped, and how it is cached while it is.
  *
- * Device memory has no frame records, so pages that are mapped are counted here: one block for 512 of them, in a hash
- * table, made when the first of its pages is mapped and freed when the last mapping is gone. The first mapping of a page
- * chooses its cache type, and all others have the same until none is left.
+ * Device memory has no frame records, so pages that are mapped are counted here: one block for 512 of them,
+ * in a hash table, made when the first of its pages is mapped and freed when the last mapping is gone. The
+ * first mapping of a page chooses its cache type, and all others have the same until none is left.
  *
- * Blocks are made before anything is counted, outside the lock; a block in the table has a mapping or someone who is
- * about to make one (Users). One spin lock (LockRankTracker). <= DISPATCH_LEVEL.
+ * Blocks are made before anything is counted, outside the lock; a block in the table has a mapping or someone
+ * who is about to make one (Users). One spin lock (LockRankTracker). <= DISPATCH_LEVEL.
  */
 #include "mdlp.h"
 
 #define MI_IO_BLOCK_SHIFT 9
 #define MI_IO_BLOCK_PAGES (1u << MI_IO_BLOCK_SHIFT)
-#define MI_IO_BUCKETS 64
+#define MI_IO_BUCKETS     64
 
 typedef struct _MI_IO_BLOCK {
     struct _MI_IO_BLOCK *Next;
-    PFN_NUMBER Number;                     /* of its first page, in blocks */
-    ULONG64 Users;                         /* requests in progress, and mappings of its pages */
-    ULONG Count[MI_IO_BLOCK_PAGES];        /* mappings of each page */
-    UCHAR CacheType[MI_IO_BLOCK_PAGES];    /* MEMORY_CACHING_TYPE, where Count is not 0 */
+    PFN_NUMBER Number;                  /* of its first page, in blocks */
+    ULONG64 Users;                      /* requests in progress, and mappings of its pages */
+    ULONG Count[MI_IO_BLOCK_PAGES];     /* mappings of each page */
+    UCHAR CacheType[MI_IO_BLOCK_PAGES]; /* MEMORY_CACHING_TYPE, where Count is not 0 */
 } MI_IO_BLOCK, *PMI_IO_BLOCK;
 
 static KSPIN_LOCK MipIoLock;
@@ -104,9 +104,11 @@ MipPagesInBlock(PFN_NUMBER First, SIZE_T PageCount)
     return (ULONG)MIN(PageCount, MI_IO_BLOCK_PAGES - First % MI_IO_BLOCK_PAGES);
 }
 
-/* Count a mapping of pages of one block that the caller uses. FALSE, and nothing is counted: another type is in force. */
+/* Count a mapping of pages of one block that the caller uses. FALSE, and nothing is counted: another type is
+ * in force. */
 static BOOLEAN
-MipCountIoPages(PMI_IO_BLOCK Block, ULONG Start, ULONG PageCount, MEMORY_CACHING_TYPE CacheType, BOOLEAN Strict)
+MipCountIoPages(PMI_IO_BLOCK Block, ULONG Start, ULONG PageCount, MEMORY_CACHING_TYPE CacheType,
+                BOOLEAN Strict)
 {
     KIRQL OldIrql = KiAcquireRankedLockRaise(&MipIoLock, LockRankTracker);
     BOOLEAN Fits = TRUE;
@@ -135,8 +137,8 @@ MiReferenceIoPages(PFN_NUMBER First, SIZE_T PageCount, MEMORY_CACHING_TYPE Cache
     while (Done < PageCount) {
         ULONG Part = MipPagesInBlock(First + Done, PageCount - Done);
         PMI_IO_BLOCK Block = MipUseIoBlock((First + Done) >> MI_IO_BLOCK_SHIFT);
-        BOOLEAN Counted = Block != NULL && MipCountIoPages(Block, (ULONG)((First + Done) % MI_IO_BLOCK_PAGES), Part,
-                                                           CacheType, Strict);
+        BOOLEAN Counted = Block != NULL && MipCountIoPages(Block, (ULONG)((First + Done) % MI_IO_BLOCK_PAGES),
+                                                           Part, CacheType, Strict);
 
         if (Block != NULL) {
             MipLeaveIoBlock(Block);

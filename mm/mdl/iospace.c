@@ -1,10 +1,10 @@
 /*
  * Mapping physical addresses: device memory, and RAM that somebody keeps.
  *
- * A mapping is a record in the tracker, found by the address of its first page. A device page is mapped as its first
- * mapping asked, and a later one that asks otherwise fails; a RAM page is mapped as it already is, whatever is asked
- * for. Prepare: record, counts of device pages, address. Commit: entries and record. <= DISPATCH_LEVEL. Documents:
- * MmMapIoSpace(Ex), MmUnmapIoSpace, MmAllocateMdlForIoSpace.
+ * A mapping is a record in the tracker, found by the address of its first page. A device page is mapped as
+ * its first mapping asked, and a later one that asks otherwise fails; a RAM page is mapped as it already is,
+ * whatever is asked for. Prepare: record, counts of device pages, address. Commit: entries and record. <=
+ * DISPATCH_LEVEL. Documents: MmMapIoSpace(Ex), MmUnmapIoSpace, MmAllocateMdlForIoSpace.
  */
 #include "mdlp.h"
 
@@ -28,13 +28,13 @@ MipDescribeRange(PHYSICAL_ADDRESS Address, SIZE_T Bytes, PMI_IO_RANGE Range)
     Range->Address = (ULONG64)Address.QuadPart;
     Range->Bytes = Bytes;
     Range->First = Range->Address >> PAGE_SHIFT;
-    Range->PageCount = (Bytes >> PAGE_SHIFT) +
-                       (((Range->Address & (PAGE_SIZE - 1)) + (Bytes & (PAGE_SIZE - 1)) + PAGE_SIZE - 1) >> PAGE_SHIFT);
-    return Bytes != 0 && Range->Address + Bytes > Range->Address &&
-           ((Range->Address + Bytes - 1) >> 52) == 0;
+    Range->PageCount =
+        (Bytes >> PAGE_SHIFT) +
+        (((Range->Address & (PAGE_SIZE - 1)) + (Bytes & (PAGE_SIZE - 1)) + PAGE_SIZE - 1) >> PAGE_SHIFT);
+    return Bytes != 0 && Range->Address + Bytes > Range->Address && ((Range->Address + Bytes - 1) >> 52) == 0;
 }
 
-/* --- Counting ------------------------------------------------------------------------------------------------------- */
+/* --- Counting --------------------------------------------------------------------------------- */
 
 /* The first part of a range that is all RAM, or all not. */
 static SIZE_T
@@ -91,7 +91,8 @@ MipUncountRange(PFN_NUMBER First, SIZE_T PageCount)
     }
 }
 
-/* Count the mapping of the device pages. FALSE: a conflict of cache types, or no memory; nothing is counted. */
+/* Count the mapping of the device pages. FALSE: a conflict of cache types, or no memory; nothing is counted.
+ */
 static BOOLEAN
 MipCountRange(const MI_IO_RANGE *Range)
 {
@@ -108,7 +109,7 @@ MipCountRange(const MI_IO_RANGE *Range)
     return TRUE;
 }
 
-/* --- Mapping ---------------------------------------------------------------------------------------------------------- */
+/* --- Mapping ---------------------------------------------------------------------------------- */
 
 static VOID
 MipMapRange(PUCHAR Va, const MI_IO_RANGE *Range)
@@ -169,9 +170,9 @@ FreeTracked:
 }
 
 /*
- * Map [PhysicalAddress, PhysicalAddress + NumberOfBytes), executable; the address of its first byte. NULL for no bytes, for
- * memory that is neither a device's nor RAM, without resources, or if a device page is mapped with another cache type. RAM
- * that nobody keeps is bug check 0xC4/0x83. Removed by MmUnmapIoSpace.
+ * Map [PhysicalAddress, PhysicalAddress + NumberOfBytes), executable; the address of its first byte. NULL for
+ * no bytes, for memory that is neither a device's nor RAM, without resources, or if a device page is mapped
+ * with another cache type. RAM that nobody keeps is bug check 0xC4/0x83. Removed by MmUnmapIoSpace.
  */
 PVOID NTAPI
 MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType)
@@ -197,8 +198,8 @@ MmMapIoSpaceEx(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, ULONG Pro
 NTEXPORT(MmMapIoSpaceEx);
 
 /*
- * Remove such a mapping; address and size must be what it was made with, to the page, else bug check 0xDA/0x400. Above
- * APC_LEVEL it is bug check 0xC4/0x7B.
+ * Remove such a mapping; address and size must be what it was made with, to the page, else bug check
+ * 0xDA/0x400. Above APC_LEVEL it is bug check 0xC4/0x7B.
  */
 VOID NTAPI
 MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes)
@@ -233,7 +234,7 @@ MmUnmapVideoDisplay(PVOID BaseAddress, SIZE_T NumberOfBytes)
 }
 NTEXPORT(MmUnmapVideoDisplay);
 
-/* --- Questions ------------------------------------------------------------------------------------------------------------ */
+/* --- Questions -------------------------------------------------------------------------------- */
 
 /* TRUE if any page of a physical range is mapped as I/O space. */
 LOGICAL NTAPI
@@ -253,7 +254,8 @@ MmIsIoSpaceActive(PHYSICAL_ADDRESS StartAddress, SIZE_T NumberOfBytes)
 }
 NTEXPORT(MmIsIoSpaceActive);
 
-/* How a page is cached, MmNotMapped if that is not decided. STATUS_INVALID_PARAMETER_1 for what is no memory. */
+/* How a page is cached, MmNotMapped if that is not decided. STATUS_INVALID_PARAMETER_1 for what is no memory.
+ */
 NTSTATUS NTAPI
 MmGetCacheAttribute(PHYSICAL_ADDRESS PhysicalAddress, MEMORY_CACHING_TYPE *CacheType)
 {
@@ -271,7 +273,7 @@ MmGetCacheAttribute(PHYSICAL_ADDRESS PhysicalAddress, MEMORY_CACHING_TYPE *Cache
 }
 NTEXPORT(MmGetCacheAttribute);
 
-/* --- MDLs over device memory ------------------------------------------------------------------------------------------------ */
+/* --- MDLs over device memory ------------------------------------------------------------------ */
 
 /* Bytes of all entries; 0 if one is not whole pages of device memory, or they are 4 GB and more. */
 static ULONG64
@@ -295,8 +297,8 @@ MipSumIoList(const MM_PHYSICAL_ADDRESS_LIST *List, SIZE_T Count)
 }
 
 /*
- * An MDL over ranges of device memory, none of it RAM, whole pages, less than 4 GB together; not mapped. Freed by IoFreeMdl.
- * STATUS_INVALID_PARAMETER_1 (the list), STATUS_INSUFFICIENT_RESOURCES.
+ * An MDL over ranges of device memory, none of it RAM, whole pages, less than 4 GB together; not mapped.
+ * Freed by IoFreeMdl. STATUS_INVALID_PARAMETER_1 (the list), STATUS_INSUFFICIENT_RESOURCES.
  */
 NTSTATUS NTAPI
 MmAllocateMdlForIoSpace(PMM_PHYSICAL_ADDRESS_LIST PhysicalAddressList, SIZE_T NumberOfEntries, PMDL *NewMdl)

@@ -1,27 +1,27 @@
 /*
  * Mapping MDLs into system space.
  *
- * A mapping is a run of addresses in the region of system PTEs, and a record in the tracker, found by the address of
- * its first page, that says for which MDL it was made. The MDL's pages are what they were: a mapping takes no references
- * on RAM, its MDL holds them. Device pages are counted for each mapping (iopages.c), because the first mapping decides
- * how they are cached.
+ * A mapping is a run of addresses in the region of system PTEs, and a record in the tracker, found by the
+ * address of its first page, that says for which MDL it was made. The MDL's pages are what they were: a
+ * mapping takes no references on RAM, its MDL holds them. Device pages are counted for each mapping
+ * (iopages.c), because the first mapping decides how they are cached.
  *
- * All mappings of a page agree on its cache type. A RAM page keeps the type that its first user chose; whoever maps it
- * later gets that one, whatever he asks for.
+ * All mappings of a page agree on its cache type. A RAM page keeps the type that its first user chose;
+ * whoever maps it later gets that one, whatever he asks for.
  *
- * Prepare: record, address, device pages. Commit: entries, record, flags of the MDL. One mapping for an MDL at a time;
- * two threads must not map one MDL at once, as documented. <= DISPATCH_LEVEL, nothing blocks. Documents:
- * MmMapLockedPagesSpecifyCache, MmUnmapLockedPages, "Bug Check 0xDA".
+ * Prepare: record, address, device pages. Commit: entries, record, flags of the MDL. One mapping for an MDL
+ * at a time; two threads must not map one MDL at once, as documented. <= DISPATCH_LEVEL, nothing blocks.
+ * Documents: MmMapLockedPagesSpecifyCache, MmUnmapLockedPages, "Bug Check 0xDA".
  */
 #include "mdlp.h"
 #include <ke/exception.h>
 
 /* Available pages below which mappings of that priority fail. */
-#define MI_LOW_PRIORITY_PAGES 64
+#define MI_LOW_PRIORITY_PAGES    64
 #define MI_NORMAL_PRIORITY_PAGES 16
-#define MI_PRIORITY_FLAGS (MdlMappingNoWrite | MdlMappingNoExecute | MdlMappingWithGuardPtes)
+#define MI_PRIORITY_FLAGS        (MdlMappingNoWrite | MdlMappingNoExecute | MdlMappingWithGuardPtes)
 
-/* --- Rights and cache types ------------------------------------------------------------------------------------------- */
+/* --- Rights and cache types ------------------------------------------------------------------- */
 
 BOOLEAN
 MiRightsFromPage(ULONG Protect, MI_PROTECTION *Protection)
@@ -94,7 +94,7 @@ MiIsFrameHeld(PFN_NUMBER Frame)
     return References > (MiStateShares(State) != 0 && MiFramePte(Frame) != NULL ? 1u : 0u);
 }
 
-/* --- Entries ------------------------------------------------------------------------------------------------------------- */
+/* --- Entries ---------------------------------------------------------------------------------- */
 
 static MEMORY_CACHING_TYPE
 MipMappedCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Wanted)
@@ -163,7 +163,7 @@ MiUnmapMixedFrames(PVOID Va, SIZE_T PageCount)
     }
 }
 
-/* --- What may be mapped --------------------------------------------------------------------------------------------------- */
+/* --- What may be mapped ----------------------------------------------------------------------- */
 
 /* Is every page of the MDL memory that somebody keeps, or a device's that the MDL says it has? */
 static VOID
@@ -181,7 +181,8 @@ MipCheckMappedPages(PMDL Mdl)
         }
         if (Ram && !MiIsFrameHeld(Frames[Index])) {
             if (MiVerifyMdls) {
-                KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x85, (ULONG_PTR)Mdl, PageCount, Frames[Index]);
+                KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x85, (ULONG_PTR)Mdl, PageCount,
+                             Frames[Index]);
             }
             KeBugCheckEx(MEMORY_MANAGEMENT, 0x1233, Frames[Index], 0, 0);
         }
@@ -198,7 +199,7 @@ MiCheckMappable(PMDL Mdl, ULONG ForbiddenFlags)
     MipCheckMappedPages(Mdl);
 }
 
-/* --- Mapping ----------------------------------------------------------------------------------------------------------------- */
+/* --- Mapping ---------------------------------------------------------------------------------- */
 
 typedef struct _MI_MAPPING {
     PMDL Mdl;
@@ -223,7 +224,8 @@ MipPriorityAllows(ULONG Priority)
     if (Priority >= HighPagePriority) {
         return TRUE;
     }
-    return MiAvailablePages() >= (Priority >= NormalPagePriority ? MI_NORMAL_PRIORITY_PAGES : MI_LOW_PRIORITY_PAGES);
+    return MiAvailablePages() >=
+           (Priority >= NormalPagePriority ? MI_NORMAL_PRIORITY_PAGES : MI_LOW_PRIORITY_PAGES);
 }
 
 static MI_PROTECTION
@@ -261,7 +263,8 @@ MipRemoveMapping(const MI_MAPPING *Mapping)
     SIZE_T Guard = MipGuardPages(Mapping);
 
     MiUnmapMixedFrames(Mapping->Va, Mapping->PageCount);
-    MiReleaseSystemVa(MiRegionSystemPtes, Mapping->Va - (Guard << PAGE_SHIFT), Mapping->PageCount + 2 * Guard);
+    MiReleaseSystemVa(MiRegionSystemPtes, Mapping->Va - (Guard << PAGE_SHIFT),
+                      Mapping->PageCount + 2 * Guard);
 }
 
 static VOID
@@ -322,15 +325,17 @@ MipNoMoreSystemPtes(SIZE_T PageCount)
 #define MI_MAY_NOT_MAP (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL_HAS_BEEN_MAPPED)
 
 /*
- * Map the pages of an MDL into system space; the address of the buffer's first byte. CacheType counts only for pages that
- * have none yet. NULL without resources, or bug check 0x3F if BugCheckOnFailure is set and the MDL does not say that its
- * mapping can fail. Priority: how soon to give up, with MdlMappingNoWrite, -NoExecute and -WithGuardPtes. Removed by
- * MmUnmapLockedPages, MmUnlockPages or MmFreePagesFromMdl. UserMode raises STATUS_ACCESS_VIOLATION where the process has
- * no user space to map into. Bug checks: 0xC4/0x85 or 0x1A/0x1233 for pages that are not locked; 0xC4/0xB2, 0xB3.
+ * Map the pages of an MDL into system space; the address of the buffer's first byte. CacheType counts only
+ * for pages that have none yet. NULL without resources, or bug check 0x3F if BugCheckOnFailure is set and the
+ * MDL does not say that its mapping can fail. Priority: how soon to give up, with MdlMappingNoWrite,
+ * -NoExecute and -WithGuardPtes. Removed by MmUnmapLockedPages, MmUnlockPages or MmFreePagesFromMdl. UserMode
+ * raises STATUS_ACCESS_VIOLATION where the process has no user space to map into. Bug checks: 0xC4/0x85 or
+ * 0x1A/0x1233 for pages that are not locked; 0xC4/0xB2, 0xB3.
  */
 PVOID NTAPI
-MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, MEMORY_CACHING_TYPE CacheType,
-                             PVOID RequestedAddress, ULONG BugCheckOnFailure, ULONG Priority)
+MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
+                             MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress, ULONG BugCheckOnFailure,
+                             ULONG Priority)
 {
     PMDL Mdl = MemoryDescriptorList;
     PVOID Va;
@@ -341,7 +346,8 @@ MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMo
     }
     MiVerifyIrql(0x76, DISPATCH_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
     if (BugCheckOnFailure) {
-        MiReportObsolete("MmMapLockedPagesSpecifyCache was told to bug-check on failure (rule 0xC4/0x82)", Mdl);
+        MiReportObsolete("MmMapLockedPagesSpecifyCache was told to bug-check on failure (rule 0xC4/0x82)",
+                         Mdl);
     }
     MiCheckMappable(Mdl, MI_MAY_NOT_MAP);
     Va = MipMapMdl(Mdl, CacheType, Priority);
@@ -364,7 +370,8 @@ MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode)
         KiRaiseStatus(STATUS_ACCESS_VIOLATION);
     }
     MiVerifyIrql(0x74, DISPATCH_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
-    MiReportObsolete("MmMapLockedPages bug-checks on failure; use MmMapLockedPagesSpecifyCache (rule 0xC4/0x81)", Mdl);
+    MiReportObsolete(
+        "MmMapLockedPages bug-checks on failure; use MmMapLockedPagesSpecifyCache (rule 0xC4/0x81)", Mdl);
     MiCheckMappable(Mdl, MI_MAY_NOT_MAP);
     Va = MipMapMdl(Mdl, MmCached, HighPagePriority);
     if (Va == NULL && !(MiMdlFlags(Mdl) & MDL_MAPPING_CAN_FAIL)) {
@@ -374,7 +381,7 @@ MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode)
 }
 NTEXPORT(MmMapLockedPages);
 
-/* --- Unmapping ----------------------------------------------------------------------------------------------------------------- */
+/* --- Unmapping -------------------------------------------------------------------------------- */
 
 /* The address is not that of a mapping: say what is wrong with it. */
 static VOID DECLSPEC_NORETURN
@@ -385,7 +392,8 @@ MipStopUnmap(PVOID BaseAddress, PMDL Mdl)
     if (MiFindTrackedAround(MiTrackReservedMapping, BaseAddress, &Record)) {
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 0x301, (ULONG_PTR)BaseAddress, 0, 0);
     }
-    if ((MiMdlFlags(Mdl) & MDL_MAPPED_TO_SYSTEM_VA) && MiFindTracked(MiTrackMapping, MiMdlMappingBase(Mdl), &Record)) {
+    if ((MiMdlFlags(Mdl) & MDL_MAPPED_TO_SYSTEM_VA) &&
+        MiFindTracked(MiTrackMapping, MiMdlMappingBase(Mdl), &Record)) {
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 3, (ULONG_PTR)Record.Object, (ULONG_PTR)Mdl->MappedSystemVa,
                      (ULONG_PTR)BaseAddress);
     }
@@ -403,7 +411,8 @@ MipCheckUnmap(const MI_TRACKED *Record, PVOID BaseAddress, PMDL Mdl, SIZE_T Extr
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 6, (ULONG_PTR)Mdl, (ULONG_PTR)BaseAddress, PageCount);
     }
     if (Record->Value[MI_MAPPING_PAGES] != PageCount) {
-        KeBugCheckEx(SYSTEM_PTE_MISUSE, 2, (ULONG_PTR)Record->Object, Record->Value[MI_MAPPING_PAGES], PageCount);
+        KeBugCheckEx(SYSTEM_PTE_MISUSE, 2, (ULONG_PTR)Record->Object, Record->Value[MI_MAPPING_PAGES],
+                     PageCount);
     }
     if (Extra == 0 && Record->Value[MI_MAPPING_FRAME] != MmGetMdlPfnArray(Mdl)[0]) {
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 4, (ULONG_PTR)Record->Object, Record->Value[MI_MAPPING_FRAME],
@@ -423,7 +432,8 @@ MipVerifyUnmap(PVOID BaseAddress, PMDL Mdl)
     if ((ULONG_PTR)BaseAddress < KiLoaderBlock->UserEnd) {
         MiVerifyIrql(0x7A, APC_LEVEL, (ULONG_PTR)BaseAddress, (ULONG_PTR)Mdl);
         if (MiVerifyMdls) {
-            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB9, (ULONG_PTR)Mdl, Flags, (ULONG_PTR)BaseAddress);
+            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB9, (ULONG_PTR)Mdl, Flags,
+                         (ULONG_PTR)BaseAddress);
         }
         return;
     }
@@ -435,8 +445,9 @@ MipVerifyUnmap(PVOID BaseAddress, PMDL Mdl)
 }
 
 /*
- * Remove the mapping that MmMapLockedPages(SpecifyCache) made of this MDL. Another address, or an MDL that has changed
- * since, is bug check 0xDA; one that is not mapped 0xC4/0xB6, a partial one that has no mapping of its own 0xC4/0xB5.
+ * Remove the mapping that MmMapLockedPages(SpecifyCache) made of this MDL. Another address, or an MDL that
+ * has changed since, is bug check 0xDA; one that is not mapped 0xC4/0xB6, a partial one that has no mapping
+ * of its own 0xC4/0xB5.
  */
 VOID NTAPI
 MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
@@ -464,7 +475,7 @@ MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
 }
 NTEXPORT(MmUnmapLockedPages);
 
-/* --- Protection, and mappings for a moment --------------------------------------------------------------------------------------- */
+/* --- Protection, and mappings for a moment ---------------------------------------------------- */
 
 /* Bug check 0x1A/0x1235 if no mapping of ours begins where the MDL says. */
 static VOID
@@ -482,8 +493,8 @@ MipCheckMapped(PMDL Mdl)
 }
 
 /*
- * Give an MDL's system mapping other rights: one of PAGE_NOACCESS to PAGE_EXECUTE_READWRITE, without modifiers.
- * STATUS_INVALID_PAGE_PROTECTION; STATUS_NOT_MAPPED_VIEW if the MDL is not mapped.
+ * Give an MDL's system mapping other rights: one of PAGE_NOACCESS to PAGE_EXECUTE_READWRITE, without
+ * modifiers. STATUS_INVALID_PAGE_PROTECTION; STATUS_NOT_MAPPED_VIEW if the MDL is not mapped.
  */
 NTSTATUS NTAPI
 MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
@@ -503,8 +514,9 @@ MmProtectMdlSystemAddress(PMDL MemoryDescriptorList, ULONG NewProtect)
 NTEXPORT(MmProtectMdlSystemAddress);
 
 /*
- * Map the MDL with Protection (PAGE_*), call DriverRoutine with the address of its first byte, unmap, also if an exception
- * leaves the routine. The MDL itself is not changed. STATUS_INVALID_PAGE_PROTECTION or STATUS_INSUFFICIENT_RESOURCES: it was not called.
+ * Map the MDL with Protection (PAGE_*), call DriverRoutine with the address of its first byte, unmap, also if
+ * an exception leaves the routine. The MDL itself is not changed. STATUS_INVALID_PAGE_PROTECTION or
+ * STATUS_INSUFFICIENT_RESOURCES: it was not called.
  */
 NTSTATUS NTAPI
 MmMapMdl(PMDL MemoryDescriptorList, ULONG Protection, PMM_MDL_ROUTINE DriverRoutine, PVOID DriverContext)

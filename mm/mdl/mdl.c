@@ -1,15 +1,16 @@
 /*
- * MDLs themselves: made, described, divided, moved forward, freed. Nothing here locks or maps (problock.c, map.c).
+ * MDLs themselves: made, described, divided, moved forward, freed. Nothing here locks or maps (problock.c,
+ * map.c).
  *
  * States, by MdlFlags:
  *
  *   0 --MmProbeAndLockPages--> PAGES_LOCKED --MmUnlockPages--> 0
- *   0 --MmBuildMdlForNonPagedPool--> SOURCE_IS_NONPAGED_POOL (for good; its own address serves as the mapping)
- *   target --IoBuildPartialMdl--> PARTIAL (of a source in one of these states)
- *   any of these <--map / unmap--> | MAPPED_TO_SYSTEM_VA
+ *   0 --MmBuildMdlForNonPagedPool--> SOURCE_IS_NONPAGED_POOL (for good; its own address serves as the
+ * mapping) target --IoBuildPartialMdl--> PARTIAL (of a source in one of these states) any of these <--map /
+ * unmap--> | MAPPED_TO_SYSTEM_VA
  *
- * An MDL belongs to its driver; there are no locks. IRQL <= DISPATCH_LEVEL. Documents: "Using MDLs" and the pages of
- * the routines.
+ * An MDL belongs to its driver; there are no locks. IRQL <= DISPATCH_LEVEL. Documents: "Using MDLs" and the
+ * pages of the routines.
  */
 #include "mdlp.h"
 
@@ -17,7 +18,8 @@
 SIZE_T NTAPI
 MmSizeOfMdl(PVOID Base, SIZE_T Length)
 {
-    SIZE_T Pages = (Length >> PAGE_SHIFT) + (BYTE_OFFSET(Base) + (Length & (PAGE_SIZE - 1)) + PAGE_SIZE - 1) / PAGE_SIZE;
+    SIZE_T Pages =
+        (Length >> PAGE_SHIFT) + (BYTE_OFFSET(Base) + (Length & (PAGE_SIZE - 1)) + PAGE_SIZE - 1) / PAGE_SIZE;
 
     return sizeof(MDL) + Pages * sizeof(PFN_NUMBER);
 }
@@ -44,8 +46,9 @@ MipAttachToIrp(PMDL Mdl, PIRP Irp, BOOLEAN SecondaryBuffer)
 }
 
 /*
- * Allocate an MDL for [VirtualAddress, VirtualAddress + Length); see wdm.h. NULL without memory, or if its size does not
- * fit the 16-bit field that holds it. ChargeQuota is reserved. The caller owns it until IoFreeMdl.
+ * Allocate an MDL for [VirtualAddress, VirtualAddress + Length); see wdm.h. NULL without memory, or if its
+ * size does not fit the 16-bit field that holds it. ChargeQuota is reserved. The caller owns it until
+ * IoFreeMdl.
  */
 PMDL NTAPI
 IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota, PIRP Irp)
@@ -69,8 +72,9 @@ IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLE
 NTEXPORT(IoAllocateMdl);
 
 /*
- * Free one MDL, not its chain. A mapping that a partial MDL made for itself is removed; another one that is still there
- * is bug check 0xC4/0xB8. Pages must have been unlocked: those that were not stay locked, and are reported.
+ * Free one MDL, not its chain. A mapping that a partial MDL made for itself is removed; another one that is
+ * still there is bug check 0xC4/0xB8. Pages must have been unlocked: those that were not stay locked, and are
+ * reported.
  */
 VOID NTAPI
 IoFreeMdl(PMDL Mdl)
@@ -93,7 +97,8 @@ MmCreateMdl(PMDL MemoryDescriptorList, PVOID Base, SIZE_T Length)
     PMDL Mdl = MemoryDescriptorList;
 
     if (Mdl == NULL) {
-        Mdl = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED, MmSizeOfMdl(Base, Length), MI_MDL_TAG);
+        Mdl = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED, MmSizeOfMdl(Base, Length),
+                              MI_MDL_TAG);
     }
     if (Mdl != NULL) {
         MipInitializeMdl(Mdl, Base, Length);
@@ -102,7 +107,7 @@ MmCreateMdl(PMDL MemoryDescriptorList, PVOID Base, SIZE_T Length)
 }
 NTEXPORT(MmCreateMdl);
 
-/* --- Partial MDLs ------------------------------------------------------------------------------------------------ */
+/* --- Partial MDLs ----------------------------------------------------------------------------- */
 
 /* Does the target have room for the frames of a range? */
 static BOOLEAN
@@ -112,8 +117,9 @@ MipTargetHolds(const MDL *TargetMdl, SIZE_T PageCount)
 }
 
 /*
- * Make TargetMdl, allocated by the caller, describe [VirtualAddress, VirtualAddress + Length) of SourceMdl, which is
- * locked or of nonpaged pool; Length 0: to the source's end. It uses the source's system mapping if there is one now.
+ * Make TargetMdl, allocated by the caller, describe [VirtualAddress, VirtualAddress + Length) of SourceMdl,
+ * which is locked or of nonpaged pool; Length 0: to the source's end. It uses the source's system mapping if
+ * there is one now.
  */
 VOID NTAPI
 IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Length)
@@ -123,7 +129,8 @@ IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Le
     SIZE_T FirstPage, PageCount;
 
     if (Offset >= SourceMdl->ByteCount || Length > SourceMdl->ByteCount - Offset) {
-        KeBugCheckEx(INVALID_MDL_RANGE, (ULONG_PTR)SourceMdl, (ULONG_PTR)TargetMdl, (ULONG_PTR)VirtualAddress, Length);
+        KeBugCheckEx(INVALID_MDL_RANGE, (ULONG_PTR)SourceMdl, (ULONG_PTR)TargetMdl, (ULONG_PTR)VirtualAddress,
+                     Length);
     }
     if (Length == 0) {
         Length = SourceMdl->ByteCount - (ULONG)Offset;
@@ -151,11 +158,11 @@ IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Le
 }
 NTEXPORT(IoBuildPartialMdl);
 
-/* --- Nonpaged pool --------------------------------------------------------------------------------------------------- */
+/* --- Nonpaged pool ---------------------------------------------------------------------------- */
 
 /*
- * Fill in the frames of a resident system buffer. Nothing is locked, so the buffer must stay; its own address serves as
- * the mapping. Paged pool is bug check 0xC4/0x7F, an address that is not resident 0x1A/0x1240.
+ * Fill in the frames of a resident system buffer. Nothing is locked, so the buffer must stay; its own address
+ * serves as the mapping. Paged pool is bug check 0xC4/0x7F, an address that is not resident 0x1A/0x1240.
  */
 VOID NTAPI
 MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
@@ -184,9 +191,10 @@ MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
 }
 NTEXPORT(MmBuildMdlForNonPagedPool);
 
-/* --- Advancing --------------------------------------------------------------------------------------------------------- */
+/* --- Advancing -------------------------------------------------------------------------------- */
 
-/* Take the pages that were passed over out of the MDL's own mapping; their address goes with the rest of it. */
+/* Take the pages that were passed over out of the MDL's own mapping; their address goes with the rest of it.
+ */
 static VOID
 MipAdvanceMapping(PMDL Mdl, SIZE_T Pages)
 {
@@ -210,8 +218,9 @@ MipShrinkLock(PMI_TRACKED Tracked, PVOID Context)
 }
 
 /*
- * Let the MDL begin NumberOfBytes later; its end stays. Whole pages passed over are unlocked, if it is a locked one, and
- * leave its mapping. STATUS_INVALID_PARAMETER_2, and nothing changes, if that is past the end.
+ * Let the MDL begin NumberOfBytes later; its end stays. Whole pages passed over are unlocked, if it is a
+ * locked one, and leave its mapping. STATUS_INVALID_PARAMETER_2, and nothing changes, if that is past the
+ * end.
  */
 NTSTATUS NTAPI
 MmAdvanceMdl(PMDL Mdl, ULONG NumberOfBytes)
@@ -259,8 +268,9 @@ MmAreMdlPagesCached(PMDL MemoryDescriptorList)
     PPFN_NUMBER Frames = MmGetMdlPfnArray(MemoryDescriptorList);
 
     for (SIZE_T Index = 0; Index < MiMdlPageCount(MemoryDescriptorList); Index += 1) {
-        MEMORY_CACHING_TYPE CacheType = MiIsRamFrame(Frames[Index]) ? MiSetFrameCacheType(Frames[Index], MmNotMapped)
-                                                                   : MiIoPageCacheType(Frames[Index]);
+        MEMORY_CACHING_TYPE CacheType = MiIsRamFrame(Frames[Index])
+                                            ? MiSetFrameCacheType(Frames[Index], MmNotMapped)
+                                            : MiIoPageCacheType(Frames[Index]);
 
         if (CacheType != MmCached && CacheType != MmNotMapped) {
             return FALSE;

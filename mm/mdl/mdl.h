@@ -1,26 +1,28 @@
 /*
- * MDLs and mappings as other parts use them: the verifier's switch, the hook by which the loader tells where an
- * image's sections lie, and locking without raising. Public routines are declared in wdm.h and ntddk.h, the tracker of
- * what images hold in track.h.
+ * MDLs and mappings as other parts use them: the verifier's switch, the hook by which the loader tells where
+ * an image's sections lie, and locking without raising. Public routines are declared in wdm.h and ntddk.h,
+ * the tracker of what images hold in track.h.
  */
 #ifndef MM_MDL_MDL_H
 #define MM_MDL_MDL_H
 
 #include <mm/mi.h>
 
-/* The verifier's part in MDLs and mappings: bug checks 0xC4 for contracts broken. Default TRUE; set before images run. */
+/* The verifier's part in MDLs and mappings: bug checks 0xC4 for contracts broken. Default TRUE; set before
+ * images run. */
 extern BOOLEAN MiVerifyMdls;
 
 /*
- * MmProbeAndLockPages with a status instead of an exception, and without the verifier's checks: STATUS_ACCESS_VIOLATION,
- * STATUS_WORKING_SET_QUOTA, STATUS_INSUFFICIENT_RESOURCES; on failure nothing is locked and the MDL is unchanged.
+ * MmProbeAndLockPages with a status instead of an exception, and without the verifier's checks:
+ * STATUS_ACCESS_VIOLATION, STATUS_WORKING_SET_QUOTA, STATUS_INSUFFICIENT_RESOURCES; on failure nothing is
+ * locked and the MDL is unchanged.
  */
 NTSTATUS MiProbeAndLockPages(PMDL Mdl, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation);
 
-/* --- Sections of images (imgsect.c) ------------------------------------------------------------------------ */
+/* --- Sections of images (imgsect.c) ----------------------------------------------------------- */
 
 typedef struct _MI_IMAGE_SECTION {
-    PVOID Base;       /* first page */
+    PVOID Base; /* first page */
     SIZE_T PageCount;
     BOOLEAN Pageable; /* FALSE: its pages are resident anyway */
     PVOID ImageBase;

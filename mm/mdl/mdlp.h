@@ -13,7 +13,7 @@
 #include "mdl.h"
 #include "track.h"
 
-#define MI_MDL_TAG ' ldM' /* "Mdl " */
+#define MI_MDL_TAG  ' ldM' /* "Mdl " */
 #define MI_WORK_TAG 'tMmM' /* "MmMt" */
 
 /* Flags of an MDL whose page frames mean something. */
@@ -67,21 +67,23 @@ VOID MiReportObsolete(const char *Text, PVOID Object);
 /* What a page's lock looked at. */
 typedef struct _MI_PAGE_LOCK {
     PFN_NUMBER Frame;
-    BOOLEAN Ram;       /* FALSE: device memory, no reference was taken */
-    BOOLEAN Pageable;  /* one page of resident available is charged */
+    BOOLEAN Ram;      /* FALSE: device memory, no reference was taken */
+    BOOLEAN Pageable; /* one page of resident available is charged */
 } MI_PAGE_LOCK, *PMI_PAGE_LOCK;
 
 /*
- * Make the page of Va resident and take a reference on it. Write: it must be writable. STATUS_ACCESS_VIOLATION,
- * STATUS_WORKING_SET_QUOTA, STATUS_INSUFFICIENT_RESOURCES. Above APC_LEVEL a page that is not resident is a bug check,
- * as a touch of it would be, or STATUS_ACCESS_VIOLATION if NoFault is set.
+ * Make the page of Va resident and take a reference on it. Write: it must be writable.
+ * STATUS_ACCESS_VIOLATION, STATUS_WORKING_SET_QUOTA, STATUS_INSUFFICIENT_RESOURCES. Above APC_LEVEL a page
+ * that is not resident is a bug check, as a touch of it would be, or STATUS_ACCESS_VIOLATION if NoFault is
+ * set.
  */
 NTSTATUS MiLockPage(ULONG_PTR Va, BOOLEAN Write, BOOLEAN NoFault, PMI_PAGE_LOCK Lock);
 VOID MiUnlockPage(const MI_PAGE_LOCK *Lock, BOOLEAN Modified);
 
 /* --- Mappings (map.c) --- */
 
-/* The rights of a base PAGE_* value that system mappings may have; FALSE for write-copy, modifiers and nonsense. */
+/* The rights of a base PAGE_* value that system mappings may have; FALSE for write-copy, modifiers and
+ * nonsense. */
 BOOLEAN MiRightsFromPage(ULONG Protect, MI_PROTECTION *Protection);
 
 /* The same where PAGE_NOCACHE or PAGE_WRITECOMBINE, not both, may choose the cache type. */
@@ -91,8 +93,8 @@ BOOLEAN MiRightsAndCacheFromPage(ULONG Protect, MI_PROTECTION *Protection, MEMOR
 BOOLEAN MiIsCacheType(MEMORY_CACHING_TYPE CacheType);
 
 /*
- * How a RAM frame is to be mapped: as it already is, if somebody chose, else as wanted. Only pages that an owner has for
- * himself are free to choose; pools, stacks and images are cached.
+ * How a RAM frame is to be mapped: as it already is, if somebody chose, else as wanted. Only pages that an
+ * owner has for himself are free to choose; pools, stacks and images are cached.
  */
 MEMORY_CACHING_TYPE MiChooseCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Wanted);
 
@@ -103,8 +105,8 @@ BOOLEAN MiIsFrameHeld(PFN_NUMBER Frame);
 VOID MiCheckMappable(PMDL Mdl, ULONG ForbiddenFlags);
 
 /*
- * Prepare the frames of an MDL for a mapping: references on device pages. FALSE if there is no memory for that. And
- * undo it.
+ * Prepare the frames of an MDL for a mapping: references on device pages. FALSE if there is no memory for
+ * that. And undo it.
  */
 BOOLEAN MiPrepareMdlFrames(PMDL Mdl, MEMORY_CACHING_TYPE CacheType);
 VOID MiReleaseFrames(const PFN_NUMBER *Frames, SIZE_T PageCount);
@@ -131,7 +133,7 @@ MiMdlMappingBase(const MDL *Mdl)
 }
 
 /* Values of a MiTrackMapping record. */
-#define MI_MAPPING_MDL 0
+#define MI_MAPPING_MDL   0
 #define MI_MAPPING_PAGES 1
 #define MI_MAPPING_FRAME 2 /* first frame, as mapped */
 #define MI_MAPPING_START 3 /* StartVa of the MDL; bit 0: guard pages around */
@@ -153,8 +155,8 @@ VOID MiReturnNonpaged(SIZE_T PageCount);
 /* --- Pages of device memory (iopages.c) --- */
 
 /*
- * Count a mapping of device pages. The first one decides how a page is cached. Strict: another type than the one in
- * force fails; otherwise that one is used. FALSE: conflict, or no memory; nothing is counted.
+ * Count a mapping of device pages. The first one decides how a page is cached. Strict: another type than the
+ * one in force fails; otherwise that one is used. FALSE: conflict, or no memory; nothing is counted.
  */
 BOOLEAN MiReferenceIoPages(PFN_NUMBER First, SIZE_T PageCount, MEMORY_CACHING_TYPE CacheType, BOOLEAN Strict);
 /* One mapping fewer. Bug check 0x1A/0x61948 if a page has none. */

@@ -1,9 +1,10 @@
 /*
- * Two kinds of nonpaged memory in whole pages that need not be contiguous: uncached memory, and "independent" pages, whose
- * protection their owner may change one page at a time.
+ * Two kinds of nonpaged memory in whole pages that need not be contiguous: uncached memory, and "independent"
+ * pages, whose protection their owner may change one page at a time.
  *
- * Both are a record in the tracker, found by base; frames are where the entries say. Prepare: charge, record, frames,
- * address. Commit: entries and record. <= DISPATCH_LEVEL. Documents: MmAllocateNonCachedMemory; "Bug Check 0xDA".
+ * Both are a record in the tracker, found by base; frames are where the entries say. Prepare: charge, record,
+ * frames, address. Commit: entries and record. <= DISPATCH_LEVEL. Documents: MmAllocateNonCachedMemory; "Bug
+ * Check 0xDA".
  */
 #include "mdlp.h"
 
@@ -97,7 +98,8 @@ MipFreeOwned(MI_TRACK_KIND Kind, PVOID BaseAddress, SIZE_T NumberOfBytes)
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 0x300, (ULONG_PTR)BaseAddress, 0, 0);
     }
     if (Record.Value[MI_OWNED_PAGES] != PageCount) {
-        KeBugCheckEx(SYSTEM_PTE_MISUSE, 0x305, (ULONG_PTR)BaseAddress, PageCount, Record.Value[MI_OWNED_PAGES]);
+        KeBugCheckEx(SYSTEM_PTE_MISUSE, 0x305, (ULONG_PTR)BaseAddress, PageCount,
+                     Record.Value[MI_OWNED_PAGES]);
     }
     MiFreeTracked(MiRemoveTracked(Kind, BaseAddress));
     MipUnmapOwned(BaseAddress, PageCount);
@@ -137,7 +139,8 @@ MmFreeIndependentPages(PVOID VirtualAddress, SIZE_T NumberOfBytes)
 }
 NTEXPORT(MmFreeIndependentPages);
 
-/* Change the rights of pages inside one such allocation. FALSE if they are not, or for rights that there are not. */
+/* Change the rights of pages inside one such allocation. FALSE if they are not, or for rights that there are
+ * not. */
 BOOLEAN NTAPI
 MmSetPageProtection(PVOID VirtualAddress, SIZE_T NumberOfBytes, ULONG NewProtect)
 {

@@ -1,25 +1,26 @@
 /*
  * Physical pages for MDLs: frames without address that a driver owns, in a window of physical memory.
  *
- * Unless all of them are required, a request takes as many as it can get: the MDL is made for as many pages as commit
- * and resident available let expect, they are charged, frames are gathered, and the charge for those that did not come
- * goes back. The driver owns the frames until MmFreePagesFromMdl, which finds in the tracker that they are its to free, and
- * the MDL, a block of nonpaged pool, until ExFreePool.
+ * Unless all of them are required, a request takes as many as it can get: the MDL is made for as many pages
+ * as commit and resident available let expect, they are charged, frames are gathered, and the charge for
+ * those that did not come goes back. The driver owns the frames until MmFreePagesFromMdl, which finds in the
+ * tracker that they are its to free, and the MDL, a block of nonpaged pool, until ExFreePool.
  *
  * <= DISPATCH_LEVEL; never waits, so MM_ALLOCATE_NO_WAIT changes nothing. Documents: MmAllocatePagesForMdlEx,
  * MmFreePagesFromMdl.
  */
 #include "mdlp.h"
 
-#define MI_PAGES_FLAGS                                                                                     \
-    (MM_DONT_ZERO_ALLOCATION | MM_ALLOCATE_FROM_LOCAL_NODE_ONLY | MM_ALLOCATE_FULLY_REQUIRED |             \
-     MM_ALLOCATE_NO_WAIT | MM_ALLOCATE_PREFER_CONTIGUOUS | MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS |         \
+#define MI_PAGES_FLAGS                                                                                       \
+    (MM_DONT_ZERO_ALLOCATION | MM_ALLOCATE_FROM_LOCAL_NODE_ONLY | MM_ALLOCATE_FULLY_REQUIRED |               \
+     MM_ALLOCATE_NO_WAIT | MM_ALLOCATE_PREFER_CONTIGUOUS | MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS |           \
      MM_ALLOCATE_FAST_LARGE_PAGES | MM_ALLOCATE_TRIM_IF_NECESSARY)
 
 #define MI_MOST_BYTES (0x100000000ull - PAGE_SIZE)
-#define MI_PAGES_LEFT 64            /* what a request that takes what it can get leaves to others */
-#define MI_RUN_PAGES 512u           /* longest run asked for at once inside a window */
-#define MI_ANY_FRAME (1ull << 36)   /* no machine has frames above: a window that reaches here has no upper bound */
+#define MI_PAGES_LEFT 64   /* what a request that takes what it can get leaves to others */
+#define MI_RUN_PAGES  512u /* longest run asked for at once inside a window */
+#define MI_ANY_FRAME                                                                                         \
+    (1ull << 36) /* no machine has frames above: a window that reaches here has no upper bound */
 
 /* Values of a MiTrackPages record. */
 #define MI_PAGES_COUNT 0
@@ -27,15 +28,15 @@
 typedef struct _MI_PAGES_REQUEST {
     MI_FRAME_WINDOW Window;
     SIZE_T SkipPages;
-    SIZE_T Wanted;     /* pages */
-    ULONG Flags;       /* MM_ALLOCATE_* */
-    ULONG GetFlags;    /* MI_GET_* */
-    ULONG Node;        /* the only one, or the preferred one with MM_ANY_NODE_OK */
+    SIZE_T Wanted;  /* pages */
+    ULONG Flags;    /* MM_ALLOCATE_* */
+    ULONG GetFlags; /* MI_GET_* */
+    ULONG Node;     /* the only one, or the preferred one with MM_ANY_NODE_OK */
     PFN_NUMBER *Frames;
     SIZE_T Got;
 } MI_PAGES_REQUEST, *PMI_PAGES_REQUEST;
 
-/* --- Gathering ------------------------------------------------------------------------------------------------------- */
+/* --- Gathering -------------------------------------------------------------------------------- */
 
 /* A run of PageCount frames in a window; FALSE if there is none. */
 static BOOLEAN
@@ -122,7 +123,7 @@ MipVerifyPagesIrql(VOID)
     MiVerifyIrql(0x7E, DISPATCH_LEVEL, DISPATCH_LEVEL, 0);
 }
 
-/* --- Requests ---------------------------------------------------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------- */
 
 /* Do the flags fit each other and the sizes? */
 static BOOLEAN
@@ -207,8 +208,8 @@ MipDescribePages(PMDL Mdl, const MI_PAGES_REQUEST *Request, SIZE_T TotalBytes, P
 }
 
 /*
- * Charge and gather, into the frames of an MDL made for at most Request->Wanted pages. FALSE, and nothing is held: none,
- * or fewer than required.
+ * Charge and gather, into the frames of an MDL made for at most Request->Wanted pages. FALSE, and nothing is
+ * held: none, or fewer than required.
  */
 static BOOLEAN
 MipFillRequest(PMI_PAGES_REQUEST Request)
@@ -241,7 +242,8 @@ MipMakePagesMdl(PMI_PAGES_REQUEST Request, SIZE_T TotalBytes, MEMORY_CACHING_TYP
     if (MipRequiredPages(Request) == 1) {
         Request->Wanted = MIN(Request->Wanted, MAX(MipPromisablePages(), 1));
     }
-    Mdl = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(MDL) + Request->Wanted * sizeof(PFN_NUMBER), MI_MDL_TAG);
+    Mdl =
+        ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(MDL) + Request->Wanted * sizeof(PFN_NUMBER), MI_MDL_TAG);
     if (Mdl == NULL) {
         goto FreeTracked;
     }
@@ -282,11 +284,12 @@ MipAllocatePages(PHYSICAL_ADDRESS Low, PHYSICAL_ADDRESS High, PHYSICAL_ADDRESS S
     return MipMakePagesMdl(&Request, TotalBytes, CacheType);
 }
 
-/* --- Public forms -------------------------------------------------------------------------------------------------------- */
+/* --- Public forms ----------------------------------------------------------------------------- */
 
 /*
- * Zeroed pages from [LowAddress, HighAddress], then from the range moved up by SkipBytes, and so on. The MDL describes
- * those that were found, maybe fewer than asked; NULL for none. How they are cached is decided by their first mapping.
+ * Zeroed pages from [LowAddress, HighAddress], then from the range moved up by SkipBytes, and so on. The MDL
+ * describes those that were found, maybe fewer than asked; NULL for none. How they are cached is decided by
+ * their first mapping.
  */
 PMDL NTAPI
 MmAllocatePagesForMdl(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS SkipBytes,
@@ -296,20 +299,22 @@ MmAllocatePagesForMdl(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
 }
 NTEXPORT(MmAllocatePagesForMdl);
 
-/* The same with a cache type for all mappings, and MM_ALLOCATE_* flags; NULL for flags or sizes that do not go together. */
+/* The same with a cache type for all mappings, and MM_ALLOCATE_* flags; NULL for flags or sizes that do not
+ * go together. */
 PMDL NTAPI
 MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS SkipBytes,
                         SIZE_T TotalBytes, MEMORY_CACHING_TYPE CacheType, ULONG Flags)
 {
-    return MmAllocateNodePagesForMdlEx(LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType, PcrRead32(Node),
-                                       Flags);
+    return MmAllocateNodePagesForMdlEx(LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType,
+                                       PcrRead32(Node), Flags);
 }
 NTEXPORT(MmAllocatePagesForMdlEx);
 
 /* The same, preferring a node, or with MM_ALLOCATE_FROM_LOCAL_NODE_ONLY from that node alone. */
 PMDL NTAPI
-MmAllocateNodePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress, PHYSICAL_ADDRESS SkipBytes,
-                            SIZE_T TotalBytes, MEMORY_CACHING_TYPE CacheType, ULONG IdealNode, ULONG Flags)
+MmAllocateNodePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
+                            PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes, MEMORY_CACHING_TYPE CacheType,
+                            ULONG IdealNode, ULONG Flags)
 {
     if (CacheType != MmNotMapped && !MiIsCacheType(CacheType)) {
         return NULL;
@@ -321,17 +326,19 @@ NTEXPORT(MmAllocateNodePagesForMdlEx);
 /* The same from a memory partition. There is only the system's, NULL. */
 PMDL NTAPI
 MmAllocatePartitionNodePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
-                                     PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes, MEMORY_CACHING_TYPE CacheType,
-                                     ULONG IdealNode, ULONG Flags, PVOID PartitionObject)
+                                     PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes,
+                                     MEMORY_CACHING_TYPE CacheType, ULONG IdealNode, ULONG Flags,
+                                     PVOID PartitionObject)
 {
     if (PartitionObject != NULL) {
         return NULL;
     }
-    return MmAllocateNodePagesForMdlEx(LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType, IdealNode, Flags);
+    return MmAllocateNodePagesForMdlEx(LowAddress, HighAddress, SkipBytes, TotalBytes, CacheType, IdealNode,
+                                       Flags);
 }
 NTEXPORT(MmAllocatePartitionNodePagesForMdlEx);
 
-/* --- Freeing --------------------------------------------------------------------------------------------------------------- */
+/* --- Freeing ---------------------------------------------------------------------------------- */
 
 /* Pages that are not this driver's to free. */
 static VOID DECLSPEC_NORETURN
@@ -339,12 +346,14 @@ MipStopFreePages(PMDL Mdl)
 {
     PFN_NUMBER Frame = MmGetMdlPfnArray(Mdl)[0];
 
-    KeBugCheckEx(PFN_LIST_CORRUPT, 0x99, Frame, MiIsRamFrame(Frame) ? (ULONG_PTR)MiFrameLocation(Frame) : 0, 0);
+    KeBugCheckEx(PFN_LIST_CORRUPT, 0x99, Frame, MiIsRamFrame(Frame) ? (ULONG_PTR)MiFrameLocation(Frame) : 0,
+                 0);
 }
 
 /*
- * Free the pages of an MDL that MmAllocatePagesForMdl* made, and its mapping; the MDL itself is freed by ExFreePool. Pages
- * still locked for I/O are bug check 0x4E/0x9A, pages that did not come from there, or are free already, 0x4E/0x99.
+ * Free the pages of an MDL that MmAllocatePagesForMdl* made, and its mapping; the MDL itself is freed by
+ * ExFreePool. Pages still locked for I/O are bug check 0x4E/0x9A, pages that did not come from there, or are
+ * free already, 0x4E/0x99.
  */
 VOID NTAPI
 MmFreePagesFromMdl(PMDL MemoryDescriptorList)
@@ -369,7 +378,8 @@ MmFreePagesFromMdl(PMDL MemoryDescriptorList)
 }
 NTEXPORT(MmFreePagesFromMdl);
 
-/* The same. Flags speak of what is done with contents, which nobody gets to see: a page is cleared before it is reused. */
+/* The same. Flags speak of what is done with contents, which nobody gets to see: a page is cleared before it
+ * is reused. */
 VOID NTAPI
 MmFreePagesFromMdlEx(PMDL MemoryDescriptorList, ULONG Flags)
 {

@@ -1,20 +1,20 @@
 /*
  * Locking the pages of a buffer and unlocking them.
  *
- * A lock is one reference on each page's frame. It is taken while the page's entry is valid and its table locked, so
- * that the frame cannot change in between; a page that is not there is faulted in first, without any lock, and looked
- * at again. The reference keeps the frame, and trimming leaves referenced pages where they are, so the address stays
- * valid too. A page of pageable memory is charged to resident available as long as it is locked; nonpageable memory
- * paid when it was made.
+ * A lock is one reference on each page's frame. It is taken while the page's entry is valid and its table
+ * locked, so that the frame cannot change in between; a page that is not there is faulted in first, without
+ * any lock, and looked at again. The reference keeps the frame, and trimming leaves referenced pages where
+ * they are, so the address stays valid too. A page of pageable memory is charged to resident available as
+ * long as it is locked; nonpageable memory paid when it was made.
  *
- * Prepare: the tracker's record, then page by page fault and reference; a failure gives all references back. Commit:
- * flags and record. Raises only when nothing is held. <= APC_LEVEL for pageable buffers, else DISPATCH_LEVEL.
- * Documents: MmProbeAndLockPages, MmUnlockPages.
+ * Prepare: the tracker's record, then page by page fault and reference; a failure gives all references back.
+ * Commit: flags and record. Raises only when nothing is held. <= APC_LEVEL for pageable buffers, else
+ * DISPATCH_LEVEL. Documents: MmProbeAndLockPages, MmUnlockPages.
  */
 #include "mdlp.h"
 
 #define MI_ERROR_PRESENT 0x1u
-#define MI_ERROR_WRITE 0x2u
+#define MI_ERROR_WRITE   0x2u
 
 /* Values of a MiTrackLockedPages record. */
 #define MI_LOCK_PAGEABLE 0 /* pages charged */
@@ -114,7 +114,7 @@ MiUnlockPage(const MI_PAGE_LOCK *Lock, BOOLEAN Modified)
     }
 }
 
-/* --- Buffers ------------------------------------------------------------------------------------------------------- */
+/* --- Buffers ---------------------------------------------------------------------------------- */
 
 /* A buffer that is being locked: page n is at Pages[n], or at Va + n pages. */
 typedef struct _MI_BUFFER_LOCK {
@@ -124,9 +124,9 @@ typedef struct _MI_BUFFER_LOCK {
     SIZE_T PageCount;
     KPROCESSOR_MODE Mode;
     BOOLEAN Write;
-    SIZE_T Done;                       /* pages locked so far */
-    SIZE_T Pageable;                   /* of these, charged */
-    PFN_NUMBER IoFrame;                /* first page that is no RAM, MI_NO_FRAME */
+    SIZE_T Done;        /* pages locked so far */
+    SIZE_T Pageable;    /* of these, charged */
+    PFN_NUMBER IoFrame; /* first page that is no RAM, MI_NO_FRAME */
 } MI_BUFFER_LOCK, *PMI_BUFFER_LOCK;
 
 static ULONG_PTR
@@ -264,9 +264,9 @@ MiProbeAndLockPages(PMDL Mdl, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operati
     return MipLockBuffer(Mdl, NULL, AccessMode, Operation);
 }
 
-/* --- Public forms --------------------------------------------------------------------------------------------------- */
+/* --- Public forms ----------------------------------------------------------------------------- */
 
-#define MI_MAY_NOT_LOCK \
+#define MI_MAY_NOT_LOCK                                                                                      \
     (MDL_MAPPED_TO_SYSTEM_VA | MDL_PAGES_LOCKED | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL | MDL_IO_SPACE)
 
 static VOID
@@ -283,8 +283,8 @@ MipLockOrRaise(PMDL Mdl, const FILE_SEGMENT_ELEMENT *Pages, KPROCESSOR_MODE Mode
 }
 
 /*
- * Make the MDL's pages resident, check the access and lock them. IoWriteAccess and IoModifyAccess want them writable.
- * UserMode refuses system addresses. Raises STATUS_ACCESS_VIOLATION, STATUS_WORKING_SET_QUOTA or
+ * Make the MDL's pages resident, check the access and lock them. IoWriteAccess and IoModifyAccess want them
+ * writable. UserMode refuses system addresses. Raises STATUS_ACCESS_VIOLATION, STATUS_WORKING_SET_QUOTA or
  * STATUS_INSUFFICIENT_RESOURCES with nothing locked. Undone by MmUnlockPages, from any process.
  */
 VOID NTAPI
@@ -307,15 +307,15 @@ NTEXPORT(MmProbeAndLockProcessPages);
 
 /* The same for pages that lie anywhere: element n of the array names the MDL's page n. */
 VOID NTAPI
-MmProbeAndLockSelectedPages(PMDL MemoryDescriptorList, PFILE_SEGMENT_ELEMENT SegmentArray, KPROCESSOR_MODE AccessMode,
-                            LOCK_OPERATION Operation)
+MmProbeAndLockSelectedPages(PMDL MemoryDescriptorList, PFILE_SEGMENT_ELEMENT SegmentArray,
+                            KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation)
 {
     MiVerifyIrql(0x72, DISPATCH_LEVEL, (ULONG_PTR)MemoryDescriptorList, 0);
     MipLockOrRaise(MemoryDescriptorList, SegmentArray, AccessMode, Operation, 0xB0);
 }
 NTEXPORT(MmProbeAndLockSelectedPages);
 
-/* --- Unlocking ---------------------------------------------------------------------------------------------------------- */
+/* --- Unlocking -------------------------------------------------------------------------------- */
 
 /* Bug check for an MDL that MmUnlockPages is not for. Returns its record, taken out. */
 static PMI_TRACKED
@@ -339,9 +339,9 @@ MipTakeLockRecord(PMDL Mdl)
 }
 
 /*
- * Undo MmProbeAndLockPages: remove the MDL's system mapping, mark pages modified that were locked for writing, drop the
- * references. Pages of pool, of MmAllocatePagesForMdl or of a partial MDL are bug checks 0xC4/0x7D, 0x7C, 0xB4; once too
- * often is 0xC4/0x7C, or 0x76/1 without the verifier.
+ * Undo MmProbeAndLockPages: remove the MDL's system mapping, mark pages modified that were locked for
+ * writing, drop the references. Pages of pool, of MmAllocatePagesForMdl or of a partial MDL are bug checks
+ * 0xC4/0x7D, 0x7C, 0xB4; once too often is 0xC4/0x7C, or 0x76/1 without the verifier.
  */
 VOID NTAPI
 MmUnlockPages(PMDL MemoryDescriptorList)
@@ -357,7 +357,8 @@ MmUnlockPages(PMDL MemoryDescriptorList)
         MmUnmapLockedPages(Mdl->MappedSystemVa, Mdl);
     }
     for (SIZE_T Index = 0; Index < MiMdlPageCount(Mdl); Index += 1) {
-        MI_PAGE_LOCK Lock = {.Frame = Frames[Index], .Ram = !(Flags & MDL_IO_SPACE) || MiIsRamFrame(Frames[Index])};
+        MI_PAGE_LOCK Lock = {.Frame = Frames[Index],
+                             .Ram = !(Flags & MDL_IO_SPACE) || MiIsRamFrame(Frames[Index])};
 
         MiUnlockPage(&Lock, (Flags & MDL_WRITE_OPERATION) != 0);
     }

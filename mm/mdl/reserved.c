@@ -1,19 +1,20 @@
 /*
  * Reserved mappings: addresses taken once, so that mapping an MDL there later cannot fail for lack of them.
  *
- * A reservation is a record in the tracker: base, size, tag. What is mapped in it is what its entries say; nobody but
- * the owner of the tag changes them, one call at a time, as documented. An undivided reservation holds one MDL, at
- * its start; a divisible one as many as fit, at the page the driver names. Addresses are accepted with any offset in
- * the page.
+ * A reservation is a record in the tracker: base, size, tag. What is mapped in it is what its entries say;
+ * nobody but the owner of the tag changes them, one call at a time, as documented. An undivided reservation
+ * holds one MDL, at its start; a divisible one as many as fit, at the page the driver names. Addresses are
+ * accepted with any offset in the page.
  *
  *   MmAllocateMappingAddress -> empty --map--> mapped --unmap--> empty -> MmFreeMappingAddress
  *
- * Reserving <= APC_LEVEL, mapping <= DISPATCH_LEVEL. Documents: MmAllocateMappingAddress and its kin, "Bug Check 0xDA".
+ * Reserving <= APC_LEVEL, mapping <= DISPATCH_LEVEL. Documents: MmAllocateMappingAddress and its kin, "Bug
+ * Check 0xDA".
  */
 #include "mdlp.h"
 
 /* Values of a MiTrackReservedMapping record. */
-#define MI_RESERVED_TAG 0
+#define MI_RESERVED_TAG   0
 #define MI_RESERVED_PAGES 1
 #define MI_RESERVED_FLAGS 2
 
@@ -24,7 +25,8 @@ typedef struct _MI_RESERVED {
     BOOLEAN Divisible;
 } MI_RESERVED, *PMI_RESERVED;
 
-/* The reservation that a driver names by an address; FALSE if it is none, or not its start where only that will do. */
+/* The reservation that a driver names by an address; FALSE if it is none, or not its start where only that
+ * will do. */
 static BOOLEAN
 MipFindReservation(PVOID Address, PMI_RESERVED Reserved)
 {
@@ -57,12 +59,12 @@ MipFirstPage(ULONG_PTR Va, SIZE_T PageCount, BOOLEAN InUse)
     return NULL;
 }
 
-/* --- Reserving ---------------------------------------------------------------------------------------------------- */
+/* --- Reserving -------------------------------------------------------------------------------- */
 
 /*
- * Reserve address for NumberOfBytes; PoolTag, not 0, is the key to it. NULL without resources, for tag 0 or flags that do
- * not exist. MM_MAPPING_ADDRESS_DIVISIBLE: MDLs may be mapped at any page of it. No bytes at all: bug check 0xDA/0x100.
- * Given back by MmFreeMappingAddress. <= APC_LEVEL.
+ * Reserve address for NumberOfBytes; PoolTag, not 0, is the key to it. NULL without resources, for tag 0 or
+ * flags that do not exist. MM_MAPPING_ADDRESS_DIVISIBLE: MDLs may be mapped at any page of it. No bytes at
+ * all: bug check 0xDA/0x100. Given back by MmFreeMappingAddress. <= APC_LEVEL.
  */
 PVOID NTAPI
 MmAllocateMappingAddressEx(SIZE_T NumberOfBytes, ULONG PoolTag, ULONG Flags)
@@ -105,7 +107,8 @@ MmAllocateMappingAddress(SIZE_T NumberOfBytes, ULONG PoolTag)
 NTEXPORT(MmAllocateMappingAddress);
 
 /*
- * Give a reservation back. Bug check 0xDA: 0x102 there is none, 0x101 the tag is another, 0x103 something is mapped in it.
+ * Give a reservation back. Bug check 0xDA: 0x102 there is none, 0x101 the tag is another, 0x103 something is
+ * mapped in it.
  */
 VOID NTAPI
 MmFreeMappingAddress(PVOID BaseAddress, ULONG PoolTag)
@@ -128,7 +131,7 @@ MmFreeMappingAddress(PVOID BaseAddress, ULONG PoolTag)
 }
 NTEXPORT(MmFreeMappingAddress);
 
-/* --- Mapping -------------------------------------------------------------------------------------------------------- */
+/* --- Mapping ---------------------------------------------------------------------------------- */
 
 /* Bug check unless the driver may map here now. */
 static VOID
@@ -147,10 +150,10 @@ MipCheckReservedMap(const MI_RESERVED *Reserved, ULONG_PTR Va, ULONG PoolTag, SI
 }
 
 /*
- * Map an MDL at the start of a reservation (of a divisible one: at that page). Returns the address of the buffer's first
- * byte; MappedSystemVa is that of its page. NULL only if the MDL is empty or larger than the reservation, or, for device
- * memory, if there is no memory to count its mappings. Bug check 0xDA: 0x105 no such reservation, 0x104 the tag is
- * another, 0x107 it is in use. <= DISPATCH_LEVEL.
+ * Map an MDL at the start of a reservation (of a divisible one: at that page). Returns the address of the
+ * buffer's first byte; MappedSystemVa is that of its page. NULL only if the MDL is empty or larger than the
+ * reservation, or, for device memory, if there is no memory to count its mappings. Bug check 0xDA: 0x105 no
+ * such reservation, 0x104 the tag is another, 0x107 it is in use. <= DISPATCH_LEVEL.
  */
 PVOID NTAPI
 MmMapLockedPagesWithReservedMapping(PVOID MappingAddress, ULONG PoolTag, PMDL MemoryDescriptorList,
@@ -182,9 +185,11 @@ MmMapLockedPagesWithReservedMapping(PVOID MappingAddress, ULONG PoolTag, PMDL Me
 }
 NTEXPORT(MmMapLockedPagesWithReservedMapping);
 
-/* Bug check unless exactly PageCount pages at Va are what is mapped there. Extra pages in front have been unmapped. */
+/* Bug check unless exactly PageCount pages at Va are what is mapped there. Extra pages in front have been
+ * unmapped. */
 static VOID
-MipCheckReservedUnmap(const MI_RESERVED *Reserved, ULONG_PTR Va, ULONG PoolTag, SIZE_T PageCount, SIZE_T Extra)
+MipCheckReservedUnmap(const MI_RESERVED *Reserved, ULONG_PTR Va, ULONG PoolTag, SIZE_T PageCount,
+                      SIZE_T Extra)
 {
     SIZE_T Before = (Va - Reserved->Base) >> PAGE_SHIFT;
     ULONG_PTR First = Va + (Extra << PAGE_SHIFT), End = Va + (PageCount << PAGE_SHIFT);
@@ -207,9 +212,9 @@ MipCheckReservedUnmap(const MI_RESERVED *Reserved, ULONG_PTR Va, ULONG PoolTag, 
 }
 
 /*
- * Undo MmMapLockedPagesWithReservedMapping for the MDL it mapped; the address stays reserved. Bug check 0xDA: 0x108 the
- * tag is another, 0x109 there is no such reservation or nothing in it, 0x10A, 0x10B, 0x10C the MDL has more, other or
- * fewer pages than are mapped. <= DISPATCH_LEVEL.
+ * Undo MmMapLockedPagesWithReservedMapping for the MDL it mapped; the address stays reserved. Bug check 0xDA:
+ * 0x108 the tag is another, 0x109 there is no such reservation or nothing in it, 0x10A, 0x10B, 0x10C the MDL
+ * has more, other or fewer pages than are mapped. <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 MmUnmapReservedMapping(PVOID BaseAddress, ULONG PoolTag, PMDL MemoryDescriptorList)

@@ -1,6 +1,6 @@
 /*
- * What drivers may know of the system's memory as a whole: exported variables, constant after MiInitializeMdls, and a
- * few questions.
+ * What drivers may know of the system's memory as a whole: exported variables, constant after
+ * MiInitializeMdls, and a few questions.
  */
 #include "mdlp.h"
 
@@ -8,7 +8,7 @@
 #define MI_USER_GUARD 0x10000
 
 /* Total memory below which a system is small, or medium. */
-#define MI_SMALL_SYSTEM_PAGES (32ull << (20 - PAGE_SHIFT))
+#define MI_SMALL_SYSTEM_PAGES  (32ull << (20 - PAGE_SHIFT))
 #define MI_MEDIUM_SYSTEM_PAGES (128ull << (20 - PAGE_SHIFT))
 
 PVOID MmHighestUserAddress;

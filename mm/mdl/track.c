@@ -2,7 +2,7 @@
 #include "track.h"
 #include <mm/pool/pool.h>
 
-#define MIP_TRACK_TAG 'rTmM'
+#define MIP_TRACK_TAG     'rTmM'
 #define MIP_TRACK_BUCKETS 256
 
 static KSPIN_LOCK MipTrackLock;
@@ -119,8 +119,8 @@ MiFindTrackedAround(MI_TRACK_KIND Kind, PVOID Address, PMI_TRACKED Copy)
 
     for (ULONG Bucket = 0; Tracked == NULL && Bucket < MIP_TRACK_BUCKETS; Bucket += 1) {
         Tracked = MipTrackTable[Bucket];
-        while (Tracked != NULL && (Tracked->Kind != Kind ||
-                                   (ULONG_PTR)Address - (ULONG_PTR)Tracked->Object >= Tracked->Size)) {
+        while (Tracked != NULL &&
+               (Tracked->Kind != Kind || (ULONG_PTR)Address - (ULONG_PTR)Tracked->Object >= Tracked->Size)) {
             Tracked = Tracked->Next;
         }
     }

@@ -1,7 +1,7 @@
 /*
- * The verifier's part in MDLs and mappings, and what drivers may ask about the verifier. What it finds is bug check
- * 0xC4 with the documented numbers; where a documented rule only discourages something that works, it is a finding.
- * Document: "Bug Check 0xC4".
+ * The verifier's part in MDLs and mappings, and what drivers may ask about the verifier. What it finds is bug
+ * check 0xC4 with the documented numbers; where a documented rule only discourages something that works, it
+ * is a finding. Document: "Bug Check 0xC4".
  */
 #include "mdlp.h"
 
@@ -63,7 +63,8 @@ MmIsDriverVerifyingByAddress(PVOID AddressWithinSection)
 }
 NTEXPORT(MmIsDriverVerifyingByAddress);
 
-/* *VerifierFlags receives the options in force. STATUS_NOT_SUPPORTED, and nothing is written, if it is off. Any IRQL. */
+/* *VerifierFlags receives the options in force. STATUS_NOT_SUPPORTED, and nothing is written, if it is off.
+ * Any IRQL. */
 NTSTATUS NTAPI
 MmIsVerifierEnabled(PULONG VerifierFlags)
 {

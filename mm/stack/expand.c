@@ -1,7 +1,7 @@
 /*
- * Running a routine with more stack. If what is left of the current segment will do, the routine runs on it; else on a
- * large stack of its own, made before and deleted after the call. All of a large stack is resident from the start.
- * Document: KeExpandKernelStackAndCalloutEx.
+ * Running a routine with more stack. If what is left of the current segment will do, the routine runs on it;
+ * else on a large stack of its own, made before and deleted after the call. All of a large stack is resident
+ * from the start. Document: KeExpandKernelStackAndCalloutEx.
  */
 #include "stack.h"
 #include <ke/exception.h>
@@ -31,7 +31,8 @@ MipCountSegments(VOID)
 {
     ULONG Count = 0;
 
-    for (const KI_STACK_SEGMENT *Segment = &KiCurrentThread()->Stack; Segment != NULL; Segment = Segment->Previous) {
+    for (const KI_STACK_SEGMENT *Segment = &KiCurrentThread()->Stack; Segment != NULL;
+         Segment = Segment->Previous) {
         Count += 1;
     }
     return Count;
@@ -51,9 +52,10 @@ MipMakeSegment(BOOLEAN Wait, PULONG_PTR Limit, PULONG_PTR Base)
 }
 
 /*
- * Call Callout(Parameter) with at least Size bytes of stack. STATUS_SUCCESS if and only if it was called. Context is
- * reserved. STATUS_INVALID_PARAMETER_3: more than MAXIMUM_EXPANSION_SIZE; _4: Wait at DISPATCH_LEVEL;
- * STATUS_STACK_OVERFLOW: expanded too often; STATUS_NO_MEMORY. <= DISPATCH_LEVEL. The thread must not end inside.
+ * Call Callout(Parameter) with at least Size bytes of stack. STATUS_SUCCESS if and only if it was called.
+ * Context is reserved. STATUS_INVALID_PARAMETER_3: more than MAXIMUM_EXPANSION_SIZE; _4: Wait at
+ * DISPATCH_LEVEL; STATUS_STACK_OVERFLOW: expanded too often; STATUS_NO_MEMORY. <= DISPATCH_LEVEL. The thread
+ * must not end inside.
  */
 NTSTATUS NTAPI
 KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SIZE_T Size, BOOLEAN Wait,
@@ -100,8 +102,8 @@ KeExpandKernelStackAndCallout(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, SI
 NTEXPORT(KeExpandKernelStackAndCallout);
 
 /*
- * Make the current stack reach down to CurrentStack. It does already, or cannot: STATUS_STACK_OVERFLOW for an address that
- * is not in it. <= APC_LEVEL.
+ * Make the current stack reach down to CurrentStack. It does already, or cannot: STATUS_STACK_OVERFLOW for an
+ * address that is not in it. <= APC_LEVEL.
  */
 NTSTATUS NTAPI
 MmGrowKernelStack(PVOID CurrentStack)

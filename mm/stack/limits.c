@@ -30,7 +30,8 @@ IoWithinStackLimits(ULONG_PTR RegionStart, SIZE_T RegionSize)
 {
     const KI_STACK_SEGMENT *Segment = &KiCurrentThread()->Stack;
 
-    return RegionStart >= Segment->Limit && RegionStart <= Segment->Base && RegionSize <= Segment->Base - RegionStart;
+    return RegionStart >= Segment->Limit && RegionStart <= Segment->Base &&
+           RegionSize <= Segment->Base - RegionStart;
 }
 NTEXPORT(IoWithinStackLimits);
 

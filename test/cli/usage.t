@@ -87,7 +87,7 @@ like(told('--ioctl', '\\\\.\Foo,12,out=0x10', '--ioctl', "12,in=\@$Good"),
 refused(['run', '--ioctl', $_, $Good], '--ioctl', "request '$_'")
     for 'x', '\\', 'Foo,1', '1,', '1,2', '0x100000000', '-1', '\Device\Foo', '\Device\Foo,', '\Device\Foo,x',
         '1,in=', '1,in=0', '1,in=0g', '1,in=00,in=00', '1,in=@/nonexistent', '1,in=@/tmp', '1,out=', '1,out=-1',
-        '1,out=1,out=2', '1,out=99999999999', '1,inn=00', '0x', '\Device\' . 'a' x 300 . ',1';
+        '1,out=1,out=2', '1,out=99999999999', '1,inn=00', '0x', '\Device\\' . 'a' x 300 . ',1';
 refused(['run', (map { ('--ioctl', $_) } 1 .. 65), $Good], '--ioctl: at most 64', 'too many requests');
 refused(['run', '--json', '-', '--report', '-', $Good], 'standard output', 'two for standard output');
 refused(['run', '--quiet', '--report', '-', $Good], '--quiet', 'quiet but a report');

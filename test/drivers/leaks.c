@@ -7,10 +7,11 @@
 
 #define TAG 'kaeL'
 #define ANYWHERE Physical(0), Physical(~0ull >> 1)
-/* The statement that leaks, and its line. */
+/* The statement that leaks, and its line. Not a tail call, or the frame would be gone. */
 #define LEAK(Statement)                                                                                                \
     DbgPrint("line %u\n", __LINE__);                                                                                   \
-    Statement
+    Statement;                                                                                                         \
+    __asm__ volatile("")
 
 static PVOID Kept[4];
 
@@ -134,7 +135,6 @@ static VOID __attribute__((noinline))
 Middle(ULONG Index)
 {
     Leaks[Index].Routine();
-    /* Not a tail call, or the frame would be gone. */
     __asm__ volatile("");
 }
 

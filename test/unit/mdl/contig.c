@@ -1,7 +1,7 @@
 /* Contiguous, uncached and independent memory. */
 #include "mdltest.h"
 
-#define CONTIG_ANY MtPhysical(~0ull)
+#define CONTIG_ANY  MtPhysical(~0ull)
 #define CONTIG_ZERO MtPhysical(0)
 
 static VOID
@@ -44,16 +44,16 @@ KTEST_KEEPS(ContigLarge)
 KTEST(ContigBounds)
 {
     ULONG64 Low = MtFreeWindow(0x10000), Physical;
-    PUCHAR Va = MmAllocateContiguousMemorySpecifyCache(0x8000, MtPhysical(Low), MtPhysical(Low + 0xFFFF), CONTIG_ZERO,
-                                                       MmNonCached);
+    PUCHAR Va = MmAllocateContiguousMemorySpecifyCache(0x8000, MtPhysical(Low), MtPhysical(Low + 0xFFFF),
+                                                       CONTIG_ZERO, MmNonCached);
 
     REQUIRE(Va != NULL);
     Physical = (ULONG64)MmGetPhysicalAddress(Va).QuadPart;
     CHECK(Low != 0 && Physical >= Low && Physical + 0x8000 - 1 <= Low + 0xFFFF);
     CHECK_EQ(MiGetPteCacheType(PtEntry(Va)), MmNonCached);
     MmFreeContiguousMemorySpecifyCache(Va, 0x8000, MmNonCached);
-    CHECK(MmAllocateContiguousMemorySpecifyCache(0x11000, MtPhysical(Low), MtPhysical(Low + 0xFFFF), CONTIG_ZERO,
-                                                 MmCached) == NULL);
+    CHECK(MmAllocateContiguousMemorySpecifyCache(0x11000, MtPhysical(Low), MtPhysical(Low + 0xFFFF),
+                                                 CONTIG_ZERO, MmCached) == NULL);
     CHECK(MmAllocateContiguousMemory(0x2000, MtPhysical(0x1FFE)) == NULL);
     CHECK(MmAllocateContiguousMemory(0, CONTIG_ANY) == NULL);
     CHECK(MmAllocateContiguousMemory(1ull << 44, CONTIG_ANY) == NULL);
@@ -71,10 +71,10 @@ KTEST(ContigBoundary)
         CHECK_EQ(Physical / (4 * PAGE_SIZE), (Physical + 3 * PAGE_SIZE - 1) / (4 * PAGE_SIZE));
         MmFreeContiguousMemory(Va);
     }
-    CHECK(MmAllocateContiguousMemorySpecifyCache(5 * PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, MtPhysical(4 * PAGE_SIZE),
-                                                 MmCached) == NULL);
-    CHECK(MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, MtPhysical(3 * PAGE_SIZE),
-                                                 MmCached) == NULL);
+    CHECK(MmAllocateContiguousMemorySpecifyCache(5 * PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY,
+                                                 MtPhysical(4 * PAGE_SIZE), MmCached) == NULL);
+    CHECK(MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY,
+                                                 MtPhysical(3 * PAGE_SIZE), MmCached) == NULL);
     CHECK(MmAllocateContiguousMemorySpecifyCache(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO,
                                                  MmMaximumCacheType) == NULL);
 }
@@ -93,11 +93,12 @@ KTEST(ContigNode)
     REQUIRE(Va != NULL);
     CHECK_EQ(MiFrameNode(MtFrameOf(Va)), KeQueryHighestNodeNumber());
     MmFreeContiguousMemory(Va);
-    CHECK(MmAllocateContiguousNodeMemory(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, PAGE_READONLY, 0) == NULL);
+    CHECK(MmAllocateContiguousNodeMemory(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, PAGE_READONLY, 0) ==
+          NULL);
     CHECK(MmAllocateContiguousNodeMemory(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO,
                                          PAGE_READWRITE | PAGE_NOCACHE | PAGE_WRITECOMBINE, 0) == NULL);
-    CHECK(MmAllocateContiguousNodeMemory(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, PAGE_READWRITE, 999) ==
-          NULL);
+    CHECK(MmAllocateContiguousNodeMemory(PAGE_SIZE, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, PAGE_READWRITE,
+                                         999) == NULL);
 }
 
 KTEST(ContigEx)
@@ -116,20 +117,21 @@ KTEST(ContigEx)
 
     Va = NULL;
     Bytes = 1ull << 44;
-    CHECK_STATUS(STATUS_NO_MEMORY, MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO,
-                                                                MM_ANY_NODE_OK, PAGE_READWRITE, NULL, 0, 0, &Va));
+    CHECK_STATUS(STATUS_NO_MEMORY,
+                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, MM_ANY_NODE_OK,
+                                              PAGE_READWRITE, NULL, 0, 0, &Va));
     CHECK(Bytes == 1ull << 44 && Va == NULL);
     Bytes = 0;
     CHECK_STATUS(STATUS_INVALID_PARAMETER_1,
-                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_READWRITE, NULL, 0,
-                                              0, &Va));
+                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_READWRITE,
+                                              NULL, 0, 0, &Va));
     Bytes = 1;
     CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION,
-                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_NOACCESS, NULL, 0,
-                                              0, &Va));
+                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_NOACCESS,
+                                              NULL, 0, 0, &Va));
     CHECK_STATUS(STATUS_INVALID_PARAMETER_9,
-                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_READWRITE, NULL, 0,
-                                              8, &Va));
+                 MmAllocateContiguousMemoryEx(&Bytes, CONTIG_ZERO, CONTIG_ANY, CONTIG_ZERO, 0, PAGE_READWRITE,
+                                              NULL, 0, 8, &Va));
     CHECK(Bytes == 1 && Va == NULL);
 }
 
@@ -186,7 +188,7 @@ KTEST(ContigFailNth)
     CHECK(Va != NULL && Nth > 3);
 }
 
-/* --- Uncached and independent pages ------------------------------------------------------------------------------------ */
+/* --- Uncached and independent pages ----------------------------------------------------------- */
 
 typedef struct _OWNED_FREE {
     BOOLEAN Independent;

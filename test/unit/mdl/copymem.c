@@ -35,8 +35,8 @@ KTEST(CopyVirtual)
     CHECK_EQ(MiTrimRange(Paged, 3), 3); /* no page is left locked */
 
     /* As far as there is memory. */
-    CHECK_STATUS(STATUS_ACCESS_VIOLATION, MmCopyMemory(Target, CopyFrom(Paged + 2 * PAGE_SIZE + 10), PAGE_SIZE,
-                                                       MM_COPY_MEMORY_VIRTUAL, &Done));
+    CHECK_STATUS(STATUS_ACCESS_VIOLATION, MmCopyMemory(Target, CopyFrom(Paged + 2 * PAGE_SIZE + 10),
+                                                       PAGE_SIZE, MM_COPY_MEMORY_VIRTUAL, &Done));
     CHECK_EQ(Done, PAGE_SIZE - 10);
     CHECK_STATUS(STATUS_SUCCESS, MmCopyMemory(Target, CopyFrom(NULL), 0, MM_COPY_MEMORY_VIRTUAL, &Done));
     CHECK_EQ(Done, 0);
@@ -58,8 +58,9 @@ KTEST(CopyFromNowhere)
         CHECK_EQ(Done, 0);
     }
     CHECK_STATUS(STATUS_INVALID_PARAMETER_4, MmCopyMemory(Target, CopyFrom(Target), 16, 0, &Done));
-    CHECK_STATUS(STATUS_INVALID_PARAMETER_4,
-                 MmCopyMemory(Target, CopyFrom(Target), 16, MM_COPY_MEMORY_VIRTUAL | MM_COPY_MEMORY_PHYSICAL, &Done));
+    CHECK_STATUS(
+        STATUS_INVALID_PARAMETER_4,
+        MmCopyMemory(Target, CopyFrom(Target), 16, MM_COPY_MEMORY_VIRTUAL | MM_COPY_MEMORY_PHYSICAL, &Done));
     CHECK_STATUS(STATUS_INVALID_PARAMETER_4, MmCopyMemory(Target, CopyFrom(Target), 16, 4, &Done));
     CHECK_EQ(Done, 0);
 }
@@ -96,13 +97,42 @@ KTEST(CopyRefusesDevices)
     }
     Va = MmMapIoSpace(MtPhysical(MDL_IO_FRAME << PAGE_SHIFT), PAGE_SIZE, MmNonCached);
     REQUIRE(Va != NULL);
-    CHECK_STATUS(STATUS_INVALID_ADDRESS, MmCopyMemory(Target, CopyFrom(Va), 8, MM_COPY_MEMORY_VIRTUAL, &Done));
+    CHECK_STATUS(STATUS_INVALID_ADDRESS,
+                 MmCopyMemory(Target, CopyFrom(Va), 8, MM_COPY_MEMORY_VIRTUAL, &Done));
     CHECK_STATUS(STATUS_INVALID_ADDRESS, MmCopyMemory(Target, CopyFromPhysical(MDL_IO_FRAME << PAGE_SHIFT), 8,
                                                       MM_COPY_MEMORY_PHYSICAL, &Done));
     MmUnmapIoSpace(Va, PAGE_SIZE);
 }
 
-/* --- Probes ------------------------------------------------------------------------------------------------------------- */
+KTEST(CopyBetweenProcesses)
+{
+    PUCHAR Source = PtMakePageable(3, MM_READWRITE), Target = PtMakePageable(2, MM_READWRITE);
+    PEPROCESS System = PsInitialSystemProcess;
+    SIZE_T Done;
+
+    REQUIRE(Source != NULL && Target != NULL);
+    Source[100] = 1;
+    Source[100 + PAGE_SIZE] = 2;
+    CHECK_STATUS(STATUS_SUCCESS, MmCopyVirtualMemory(System, Source + 100, System, Target + 7, PAGE_SIZE + 1,
+                                                     KernelMode, &Done));
+    CHECK_EQ(Done, PAGE_SIZE + 1);
+    CHECK(Target[7] == 1 && Target[7 + PAGE_SIZE] == 2);
+    CHECK_STATUS(STATUS_PARTIAL_COPY, MmCopyVirtualMemory(System, Source, System, Target + PAGE_SIZE,
+                                                          2 * PAGE_SIZE, KernelMode, &Done));
+    CHECK_EQ(Done, PAGE_SIZE);
+    CHECK_STATUS(STATUS_ACCESS_VIOLATION,
+                 MmCopyVirtualMemory(System, Source, System, Target, 8, UserMode, &Done));
+    CHECK_STATUS(STATUS_PARTIAL_COPY,
+                 MmCopyVirtualMemory(System, (PVOID)0x10000, System, Target, 8, KernelMode, &Done));
+    CHECK_EQ(Done, 0);
+    CHECK_STATUS(STATUS_SUCCESS, MmCopyVirtualMemory(System, NULL, System, NULL, 0, UserMode, &Done));
+    CHECK(MiTrimRange(Source, 3) + MiTrimRange(Target, 2) >= 4); /* nothing is left locked */
+    PtDeletePageable(Source, 3);
+    PtDeletePageable(Target, 2);
+    MiTrimSystemSpace();
+}
+
+/* --- Probes ----------------------------------------------------------------------------------- */
 
 typedef struct _PROBE_CALL {
     ULONG_PTR Address;
@@ -146,11 +176,11 @@ KTEST(Probes)
     CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, Violation, ProbeIt, &Call);
     Call.Address = 0x10002;
     Call.Alignment = 4;
-    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_DATATYPE_MISALIGNMENT, ProbeIt,
-                        &Call);
+    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_DATATYPE_MISALIGNMENT,
+                        ProbeIt, &Call);
 }
 
-/* --- The system ------------------------------------------------------------------------------------------------------------ */
+/* --- The system ------------------------------------------------------------------------------- */
 
 static VOID
 TouchBadPointer(PVOID Context)
@@ -165,9 +195,9 @@ KTEST(SystemVariables)
     CHECK((ULONG_PTR)MmSystemRangeStart > MmUserProbeAddress);
     CHECK(!MmIsAddressValid(MmBadPointer));
     MT_BUGCHECK2(PAGE_FAULT_IN_NONPAGED_AREA, (ULONG_PTR)MmBadPointer, 2, TouchBadPointer, NULL);
-    CHECK_EQ(MmQuerySystemSize(),
-             KiLoaderBlock->MemoryBytes >= 128 << 20 ? MmLargeSystem
-                                                     : KiLoaderBlock->MemoryBytes >= 32 << 20 ? MmMediumSystem : MmSmallSystem);
+    CHECK_EQ(MmQuerySystemSize(), KiLoaderBlock->MemoryBytes >= 128 << 20  ? MmLargeSystem
+                                  : KiLoaderBlock->MemoryBytes >= 32 << 20 ? MmMediumSystem
+                                                                           : MmSmallSystem);
     CHECK(!MmIsThisAnNtAsSystem());
 }
 

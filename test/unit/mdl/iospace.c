@@ -1,4 +1,5 @@
-/* Device memory: mappings, cache types, counts, MDLs. The window is the hosted machine's; elsewhere a note is left. */
+/* Device memory: mappings, cache types, counts, MDLs. The window is the hosted machine's; elsewhere a note is
+ * left. */
 #include "mdltest.h"
 
 #define IO_ADDRESS (MDL_IO_FRAME << PAGE_SHIFT)
@@ -76,8 +77,8 @@ KTEST(IoRefusals)
     CHECK(MmMapIoSpace(MtPhysical(~0ull), PAGE_SIZE, MmNonCached) == NULL);
     CHECK(MmMapIoSpaceEx(MtPhysical(IO_ADDRESS), PAGE_SIZE, 0) == NULL);
     CHECK(MmMapIoSpaceEx(MtPhysical(IO_ADDRESS), PAGE_SIZE, PAGE_NOACCESS) == NULL);
-    CHECK(MmMapIoSpaceEx(MtPhysical(IO_ADDRESS), PAGE_SIZE, PAGE_READWRITE | PAGE_NOCACHE | PAGE_WRITECOMBINE) ==
-          NULL);
+    CHECK(MmMapIoSpaceEx(MtPhysical(IO_ADDRESS), PAGE_SIZE,
+                         PAGE_READWRITE | PAGE_NOCACHE | PAGE_WRITECOMBINE) == NULL);
     CHECK(!MmIsIoSpaceActive(MtPhysical(IO_ADDRESS), 256 * PAGE_SIZE));
 }
 

@@ -35,7 +35,8 @@ KTEST(MapAliases)
 static VOID
 MapCheckRights(PMDL Mdl, ULONG Flags, BOOLEAN Write, BOOLEAN Execute)
 {
-    PUCHAR Va = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority | Flags);
+    PUCHAR Va =
+        MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority | Flags);
 
     REQUIRE(Va != NULL);
     CHECK_EQ(MiPteIsWritable(PtEntry(Va)), Write);
@@ -98,7 +99,7 @@ KTEST(MapCacheTypes)
     MtFreeLocked(&Buffer);
 }
 
-/* --- What may not be mapped ----------------------------------------------------------------------------------------- */
+/* --- What may not be mapped ------------------------------------------------------------------- */
 
 static VOID
 MapIt(PVOID Mdl)
@@ -149,7 +150,7 @@ KTEST(MapOfPagesNobodyKeeps)
     IoFreeMdl(Mdl);
 }
 
-/* --- Unmapping --------------------------------------------------------------------------------------------------------- */
+/* --- Unmapping -------------------------------------------------------------------------------- */
 
 typedef struct _MAP_UNMAP {
     PVOID Va;
@@ -201,7 +202,7 @@ KTEST(UnmapMisuse)
     MtFreeLocked(&Buffer);
 }
 
-/* --- Shortage ------------------------------------------------------------------------------------------------------------- */
+/* --- Shortage --------------------------------------------------------------------------------- */
 
 static VOID
 MapOrDie(PVOID Mdl)
@@ -241,7 +242,8 @@ KTEST(MapPriorities)
         return;
     }
     MmUnmapLockedPages(MmGetSystemAddressForMdlSafe(Buffer.Mdl, NormalPagePriority), Buffer.Mdl);
-    while (MiAvailablePages() > 40 && (Frame = MiGetFrame(MI_GET_RESERVE, MM_ANY_NODE_OK, MiUseDriverLocked)) != MI_NO_FRAME) {
+    while (MiAvailablePages() > 40 &&
+           (Frame = MiGetFrame(MI_GET_RESERVE, MM_ANY_NODE_OK, MiUseDriverLocked)) != MI_NO_FRAME) {
         *(PFN_NUMBER *)HalFrameAddress(Frame) = Head;
         Head = Frame;
     }
@@ -250,7 +252,8 @@ KTEST(MapPriorities)
     if (Normal != NULL) {
         MmUnmapLockedPages(Normal, Buffer.Mdl);
     }
-    while (MiAvailablePages() > 10 && (Frame = MiGetFrame(MI_GET_RESERVE, MM_ANY_NODE_OK, MiUseDriverLocked)) != MI_NO_FRAME) {
+    while (MiAvailablePages() > 10 &&
+           (Frame = MiGetFrame(MI_GET_RESERVE, MM_ANY_NODE_OK, MiUseDriverLocked)) != MI_NO_FRAME) {
         *(PFN_NUMBER *)HalFrameAddress(Frame) = Head;
         Head = Frame;
     }
@@ -291,7 +294,7 @@ KTEST(MapFailNth)
     MtFreeLocked(&Buffer);
 }
 
-/* --- Protection ------------------------------------------------------------------------------------------------------------ */
+/* --- Protection ------------------------------------------------------------------------------- */
 
 KTEST(MapProtect)
 {
@@ -305,7 +308,8 @@ KTEST(MapProtect)
     Va[0] = 9;
     CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION, MmProtectMdlSystemAddress(Buffer.Mdl, 0));
     CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION, MmProtectMdlSystemAddress(Buffer.Mdl, PAGE_WRITECOPY));
-    CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION, MmProtectMdlSystemAddress(Buffer.Mdl, PAGE_READWRITE | PAGE_GUARD));
+    CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION,
+                 MmProtectMdlSystemAddress(Buffer.Mdl, PAGE_READWRITE | PAGE_GUARD));
     CHECK_STATUS(STATUS_INVALID_PAGE_PROTECTION,
                  MmProtectMdlSystemAddress(Buffer.Mdl, PAGE_READWRITE | PAGE_READONLY));
     CHECK_STATUS(STATUS_SUCCESS, MmProtectMdlSystemAddress(Buffer.Mdl, PAGE_READONLY));
@@ -373,7 +377,7 @@ KTEST(MapForACall)
     MtFreeLocked(&Buffer);
 }
 
-/* --- The tracker --------------------------------------------------------------------------------------------------------------- */
+/* --- The tracker ------------------------------------------------------------------------------ */
 
 typedef struct _MAP_SEEN {
     PVOID Object;

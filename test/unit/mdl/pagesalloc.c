@@ -4,7 +4,8 @@
 static PMDL
 PagesGet(ULONG64 Low, ULONG64 High, ULONG64 Skip, SIZE_T Bytes, ULONG Flags)
 {
-    return MmAllocatePagesForMdlEx(MtPhysical(Low), MtPhysical(High), MtPhysical(Skip), Bytes, MmCached, Flags);
+    return MmAllocatePagesForMdlEx(MtPhysical(Low), MtPhysical(High), MtPhysical(Skip), Bytes, MmCached,
+                                   Flags);
 }
 
 static VOID
@@ -148,9 +149,9 @@ KTEST(PagesChunks)
 
 KTEST(PagesFlags)
 {
-    static const ULONG Fine[] = {MM_DONT_ZERO_ALLOCATION, MM_ALLOCATE_FULLY_REQUIRED, MM_ALLOCATE_NO_WAIT,
-                                 MM_ALLOCATE_PREFER_CONTIGUOUS, MM_ALLOCATE_TRIM_IF_NECESSARY,
-                                 MM_ALLOCATE_FROM_LOCAL_NODE_ONLY};
+    static const ULONG Fine[] = {MM_DONT_ZERO_ALLOCATION,       MM_ALLOCATE_FULLY_REQUIRED,
+                                 MM_ALLOCATE_NO_WAIT,           MM_ALLOCATE_PREFER_CONTIGUOUS,
+                                 MM_ALLOCATE_TRIM_IF_NECESSARY, MM_ALLOCATE_FROM_LOCAL_NODE_ONLY};
 
     for (ULONG Index = 0; Index < ARRAYSIZE(Fine); Index += 1) {
         PMDL Mdl = PagesGet(0, ~0ull, 0, 3 * PAGE_SIZE, Fine[Index]);
@@ -163,10 +164,10 @@ KTEST(PagesFlags)
     CHECK(PagesGet(0, ~0ull, LARGE_PAGE_SIZE, LARGE_PAGE_SIZE, MM_ALLOCATE_FAST_LARGE_PAGES) == NULL);
     CHECK(PagesGet(0, ~0ull, 0x10000, 0x10000,
                    MM_ALLOCATE_FAST_LARGE_PAGES | MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS) == NULL);
-    CHECK(MmAllocatePagesForMdlEx(MtPhysical(0), MtPhysical(~0ull), MtPhysical(0), PAGE_SIZE, MmMaximumCacheType,
-                                  0) == NULL);
-    CHECK(MmAllocateNodePagesForMdlEx(MtPhysical(0), MtPhysical(~0ull), MtPhysical(0), PAGE_SIZE, MmCached, 4711,
-                                      0) == NULL);
+    CHECK(MmAllocatePagesForMdlEx(MtPhysical(0), MtPhysical(~0ull), MtPhysical(0), PAGE_SIZE,
+                                  MmMaximumCacheType, 0) == NULL);
+    CHECK(MmAllocateNodePagesForMdlEx(MtPhysical(0), MtPhysical(~0ull), MtPhysical(0), PAGE_SIZE, MmCached,
+                                      4711, 0) == NULL);
 }
 
 KTEST(PagesLarge)

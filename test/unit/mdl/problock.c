@@ -90,7 +90,7 @@ KTEST(LockNonpageableMemory)
     MtFreeBuffer(&Buffer);
 }
 
-/* --- Refusals ------------------------------------------------------------------------------------------------------ */
+/* --- Refusals --------------------------------------------------------------------------------- */
 
 KTEST(LockOfBadAddresses)
 {
@@ -135,7 +135,8 @@ KTEST(LockFailsHalfWay)
     REQUIRE(Va != NULL && Mdl != NULL);
     REQUIRE(MiGetFrames(MI_GET_ALL, 0, MiUseSystemPte, 2, Frames) == 2);
     MiMapFrames(Va, 2, Frames, MM_READWRITE, MmCached);
-    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_ACCESS_VIOLATION, LockIt, Mdl);
+    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_ACCESS_VIOLATION, LockIt,
+                        Mdl);
     CHECK_EQ(Mdl->MdlFlags, 0);
     CHECK_EQ(MiFrameReferenceCount(Frames[0]), 1);
     CHECK_EQ(MiFrameReferenceCount(Frames[1]), 1);
@@ -221,7 +222,7 @@ KTEST(LockOfDevicePages)
     MmUnmapIoSpace(Va, PAGE_SIZE);
 }
 
-/* --- Unlocking what is not locked --------------------------------------------------------------------------------------- */
+/* --- Unlocking what is not locked ------------------------------------------------------------- */
 
 static VOID
 UnlockIt(PVOID Mdl)
@@ -260,7 +261,7 @@ KTEST(UnlockOfAllocatedPages)
     ExFreePool(Mdl);
 }
 
-/* --- Other forms ---------------------------------------------------------------------------------------------------------- */
+/* --- Other forms ------------------------------------------------------------------------------ */
 
 KTEST(LockSelectedPages)
 {
@@ -304,7 +305,7 @@ KTEST(LockOutlivesItsMemory)
     MiTrimSystemSpace();
 }
 
-/* --- Failure, and company ---------------------------------------------------------------------------------------------------- */
+/* --- Failure, and company --------------------------------------------------------------------- */
 
 KTEST(LockFailNth)
 {
@@ -350,7 +351,7 @@ KTEST(LockWithoutResidentAvailable)
     MtFreeBuffer(&Buffer);
 }
 
-#define LOCK_PAGES 16u
+#define LOCK_PAGES  16u
 #define LOCK_ROUNDS 40u
 
 /* Lock, change a page through the mapping, unlock; while others trim. */

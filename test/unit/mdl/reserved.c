@@ -165,7 +165,8 @@ KTEST(ReservedDivisible)
 
     REQUIRE(One.Mdl != NULL && Two.Mdl != NULL && Va != NULL);
     CHECK(MmMapLockedPagesWithReservedMapping(Va + 3 * PAGE_SIZE, RESERVED_TAG, Two.Mdl, MmCached) == NULL);
-    CHECK(MmMapLockedPagesWithReservedMapping(Va + PAGE_SIZE, RESERVED_TAG, Two.Mdl, MmCached) == Va + PAGE_SIZE);
+    CHECK(MmMapLockedPagesWithReservedMapping(Va + PAGE_SIZE, RESERVED_TAG, Two.Mdl, MmCached) ==
+          Va + PAGE_SIZE);
     CHECK(MmMapLockedPagesWithReservedMapping(Va + 3 * PAGE_SIZE, RESERVED_TAG, One.Mdl, MmCached) != NULL);
     MmUnmapReservedMapping(Va + 3 * PAGE_SIZE, RESERVED_TAG, One.Mdl);
     MT_BUGCHECK2(SYSTEM_PTE_MISUSE, 0x107, (ULONG_PTR)Call.Va, ReservedMap, &Call);
