@@ -22,20 +22,38 @@ InitpFail(const char *What)
     HalExit(INIT_EXIT_STOPPED);
 }
 
+/* Is there a thread but this one and the idle ones that runs or could run? */
+static VOID
+InitpNoteActive(struct _KTHREAD *Thread, PVOID Context)
+{
+    if (!Thread->Idle && Thread != KiCurrentThread() && (Thread->State == Ready || Thread->State == Running)) {
+        *(PBOOLEAN)Context = TRUE;
+    }
+}
+
 /*
  * At the lowest priority: clear free frames, and once a second retune the lookaside lists. Kernel tests run without it:
- * they compare page counts, and frames in its hands are on no list.
+ * they compare page counts, and frames in its hands are on no list. Where nobody else can ever run again it does not come
+ * back either, so that the machine sees the deadlock.
  */
 static VOID NTAPI
 InitpIdleWorkThread(PVOID Context)
 {
     LARGE_INTEGER Interval = {.QuadPart = -1000 * 10000};
+    KEVENT Never;
 
+    KeInitializeEvent(&Never, NotificationEvent, FALSE);
     for (;;) {
+        BOOLEAN Active = FALSE;
+
         while (MiZeroFreePages(64) != 0) {
             KiYield();
         }
         MiAdjustLookasideDepths();
+        KiEnumerateThreads(InitpNoteActive, &Active);
+        if (!Active && KiFindTimer(0, ~0ull) == NULL && KiFindDpc(0, ~0ull) == NULL) {
+            KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
+        }
         KeDelayExecutionThread(KernelMode, FALSE, &Interval);
     }
 }

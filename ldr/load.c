@@ -60,7 +60,7 @@ LdrpCountPages(const LDRP_IMAGE_INFO *Info)
 static BOOLEAN
 LdrpMapNonpaged(PUCHAR Va, SIZE_T PageCount, PFN_NUMBER *Frames)
 {
-    if (MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, 0, MiUseDriverImage, PageCount, Frames) != PageCount) {
+    if (MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, MM_ANY_NODE_OK, MiUseDriverImage, PageCount, Frames) != PageCount) {
         return FALSE;
     }
     MiMapFrames(Va, PageCount, Frames, MM_READWRITE, MmCached);

@@ -284,7 +284,7 @@ LdrInitializeSystemImage(VOID)
     Module = LdrpNewModule("ntoskrnl.exe", Base, LdrpSystem.ImageSize);
     Frames = ExAllocatePool2(POOL_FLAG_NON_PAGED, PageCount * sizeof(PFN_NUMBER), LDR_TAG);
     if (Base == NULL || Module == NULL || Frames == NULL || !MiChargeCommit(PageCount) ||
-        MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, 0, MiUseDriverImage, PageCount, Frames) != PageCount) {
+        MiGetFrames(MI_GET_ZEROED | MI_GET_ALL, MM_ANY_NODE_OK, MiUseDriverImage, PageCount, Frames) != PageCount) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
 

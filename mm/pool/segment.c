@@ -108,13 +108,17 @@ MipMapSegment(PMI_POOL_SEGMENT Segment, PMI_POOL_SEGMENT Value)
 
 /* --- Making and destroying -------------------------------------------------------------------- */
 
+/*
+ * Paged pool is charged to resident available like the rest: nothing is written to a page file yet, so a page that was
+ * touched stays, and a touch must not find memory gone.
+ */
 static BOOLEAN
 MipChargePages(MI_POOL_KIND Kind, SIZE_T PageCount)
 {
     if (!MiChargeCommit(PageCount)) {
         return FALSE;
     }
-    if (Kind != MiPoolPaged && !MiChargeResidentAvailable(PageCount)) {
+    if (!MiChargeResidentAvailable(PageCount)) {
         MiReturnCommit(PageCount);
         return FALSE;
     }
@@ -126,9 +130,7 @@ static VOID
 MipReturnPages(MI_POOL_KIND Kind, SIZE_T PageCount)
 {
     __atomic_fetch_sub(&MiPoolPages[Kind], PageCount, __ATOMIC_RELAXED);
-    if (Kind != MiPoolPaged) {
-        MiReturnResidentAvailable(PageCount);
-    }
+    MiReturnResidentAvailable(PageCount);
     MiReturnCommit(PageCount);
 }
 

@@ -17,6 +17,16 @@ MtHasIoSpace(VOID)
     return KiLoaderBlock->MachineName[0] == 'h' && HalIsIoSpace(MDL_IO_FRAME, 256);
 }
 
+/* Resident available, and what the pools' own records have taken of it. */
+static inline LONG64
+MtResidentPages(VOID)
+{
+    MI_POOL_USAGE Usage;
+
+    MiQueryPoolUsage(&Usage);
+    return MiResidentAvailablePages() + (LONG64)Usage.MetadataPages;
+}
+
 static inline PHYSICAL_ADDRESS
 MtPhysical(ULONG64 Address)
 {

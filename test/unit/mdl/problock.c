@@ -316,7 +316,7 @@ KTEST(LockFailNth)
 
     REQUIRE(Buffer.Mdl != NULL);
     do {
-        LONG64 Resident = MiResidentAvailablePages();
+        LONG64 Resident = MtResidentPages();
 
         Nth += 1;
         PtFailNth(Nth, TRUE);
@@ -327,7 +327,7 @@ KTEST(LockFailNth)
         } else {
             CHECK(Status == STATUS_INSUFFICIENT_RESOURCES || Status == STATUS_WORKING_SET_QUOTA);
             CHECK_EQ(Buffer.Mdl->MdlFlags, 0);
-            CHECK_EQ(MiResidentAvailablePages(), Resident);
+            CHECK_EQ(MtResidentPages(), Resident);
         }
     } while (Failed && Nth < 100);
     CHECK(Nth > 8 && NT_SUCCESS(Status));
