@@ -109,6 +109,20 @@ InitpBugCheck(const KI_STOP *Stop)
     InitJsonClose('}');
 }
 
+/* Is a driver's code on the stack of the stop? */
+static BOOLEAN
+InitpShowsImage(const KI_STOP *Stop)
+{
+    for (ULONG Index = 0; Index < Stop->FrameCount; Index += 1) {
+        PLDR_MODULE Module = LdrFindModule(Stop->Frames[Index]);
+
+        if (Module != NULL && !Module->IsSystemImage) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
 static VOID
 InitpStop(const KI_STOP *Stop)
 {
@@ -130,8 +144,9 @@ InitpStop(const KI_STOP *Stop)
     InitJsonText("name", Stop->Name);
     InitJsonText("file", Stop->File);
     InitJsonNumber("line", Stop->Line);
-    if (Stop->Kind == KiStopDeadlock && InitRun.Thread != NULL) {
-        /* Nobody runs: where the driver's thread waits is what matters. */
+    if (InitRun.Thread != NULL && (Stop->Kind == KiStopDeadlock ||
+                                   (Stop->Kind == KiStopTimeOut && !InitpShowsImage(Stop)))) {
+        /* Nobody runs, or somebody else: where the driver's thread waits is what matters. */
         FrameCount = KiCaptureThreadStack(InitRun.Thread, Frames, RTL_NUMBER_OF(Frames));
         InitpStack(Frames, FrameCount);
     } else {

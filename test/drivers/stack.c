@@ -38,7 +38,7 @@ Test(VOID)
     IoGetStackLimits(&Low, &High);
     CHECK(Low < Here && Here < High);
     CHECK_EQ(BYTE_OFFSET(Low), 0);
-    CHECK(High - Low >= 0x3000 && High - Low <= 0x6000);
+    CHECK(High - Low >= 0x3000 && High - Low <= 0x12000);
     Remaining = IoGetRemainingStackSize();
     CHECK(Remaining <= Here - Low + 0x200 && Remaining + 0x400 >= Here - Low);
     CHECK((ULONG_PTR)IoGetInitialStack() == High);

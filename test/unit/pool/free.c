@@ -68,11 +68,11 @@ KTEST(PoolFreeForeignAddress)
              End - Start);
     MiRegionBounds(MiRegionNonPagedPool, &Start, &End);
     TestStop((PVOID)(End - 0x10), 0, BAD_POOL_CALLER, 0x44, End - 0x10, 0, 0);
-    /* Inside a freed block of pages: the verifier holds it back, so nobody else has it by then. */
-    Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 8 * PAGE_SIZE, TEST_TAG);
+    /* The middle of a long run that was freed: too long to be held back, and what the victim needs comes from its ends. */
+    Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 256 * PAGE_SIZE, TEST_TAG);
     REQUIRE(Block != NULL);
     ExFreePool(Block);
-    TestStopKind(Block + PAGE_SIZE + 16, BAD_POOL_CALLER, 0x41);
+    TestStopKind(Block + 128 * PAGE_SIZE + 16, BAD_POOL_CALLER, 0x41);
 }
 
 KTEST(PoolFreeWrongTag)
