@@ -35,6 +35,16 @@ typedef struct _PT_FIGURES {
 } PT_FIGURES;
 
 /* What must be the same again; caches of system space are emptied first. */
+/* Available pages, and what the pools' own records, which may grow with what the machine does meanwhile, took of them. */
+static inline SIZE_T
+PtAvailable(VOID)
+{
+    MI_POOL_USAGE Usage;
+
+    MiQueryPoolUsage(&Usage);
+    return MiAvailablePages() + Usage.MetadataPages;
+}
+
 static inline PT_FIGURES
 PtMeasure(VOID)
 {
@@ -42,11 +52,10 @@ PtMeasure(VOID)
     SIZE_T Limit, Peak;
     MI_POOL_USAGE Usage;
 
-    /* The pools' own records may grow with what the machine does meanwhile. */
     MiTrimSystemSpace();
     MiQueryPoolUsage(&Usage);
     MiQueryCommit(&Figures.Commit, &Limit, &Peak);
-    Figures.Available = MiAvailablePages() + Usage.MetadataPages;
+    Figures.Available = PtAvailable();
     Figures.Commit -= Usage.MetadataPages;
     return Figures;
 }

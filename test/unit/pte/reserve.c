@@ -92,9 +92,9 @@ KTEST(ReserveLargeReturnsItsTables)
     PVOID Va = MiReserveSystemVa(MiRegionSystemPtes, 20 * 512 + 1, 1);
 
     REQUIRE(Va != NULL);
-    CHECK(MiAvailablePages() + 21 <= Before.Available);
+    CHECK(PtAvailable() + 21 <= Before.Available);
     MiReleaseSystemVa(MiRegionSystemPtes, Va, 20 * 512 + 1);
-    CHECK(MiAvailablePages() + 2 >= Before.Available);
+    CHECK(PtAvailable() + 2 >= Before.Available);
     PT_CHECK_SAME(Before);
 }
 
