@@ -106,6 +106,10 @@ KiMachineStop(const char *Reason, const char *Text, PKTRAP_FRAME TrapFrame)
 {
     KI_STOP Stop = {.Kind = KiStopMachine};
 
+    if (KiIsStopping()) {
+        KipPutLine("ntmm: the machine stands still while it reports\n");
+        HalExit(KI_EXIT_STOPPED);
+    }
     if (KipSameText(Reason, "deadlock")) {
         Stop.Kind = KiStopDeadlock;
     } else if (KipSameText(Reason, "timeout")) {

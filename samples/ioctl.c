@@ -2,22 +2,22 @@
  * ioctl: a device with one request for each transfer method, and one that waits.
  *
  *     ntmm run --ioctl 0x222000,in=68656C6C6F,out=16 ioctl.sys                    buffered: bytes in reverse
- *     ntmm run --ioctl '\Device\Ioctl,0x222005,in=20,out=8' ioctl.sys             in direct: sum of both buffers
- *     ntmm run --ioctl '\??\Ioctl,0x22200A,in=2A,out=8' ioctl.sys                 out direct: fill
- *     ntmm run --ioctl '\\.\Ioctl,0x22200F,in=01020304,out=4' ioctl.sys           neither: add one to each byte
- *     ntmm run --ioctl 0x222010 --ioctl 0x222014 ioctl.sys                        waits; the second lets it go
+ *     ntmm run --ioctl '\Device\Ioctl,0x222005,in=20,out=8' ioctl.sys             in direct: sum of both
+ * buffers ntmm run --ioctl '\??\Ioctl,0x22200A,in=2A,out=8' ioctl.sys                 out direct: fill ntmm
+ * run --ioctl '\\.\Ioctl,0x22200F,in=01020304,out=4' ioctl.sys           neither: add one to each byte ntmm
+ * run --ioctl 0x222010 --ioctl 0x222014 ioctl.sys                        waits; the second lets it go
  *
- * Requests of the command line come from kernel mode: with METHOD_NEITHER the addresses are kernel addresses, so the
- * driver locks them with the IRP's own mode instead of probing for a user's.
+ * Requests of the command line come from kernel mode: with METHOD_NEITHER the addresses are kernel addresses,
+ * so the driver locks them with the IRP's own mode instead of probing for a user's.
  */
 #include <wdm.h>
 
-#define IOCTL_REVERSE CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)   /* 0x222000 */
-#define IOCTL_SUM CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_IN_DIRECT, FILE_ANY_ACCESS)      /* 0x222005 */
-#define IOCTL_FILL CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_OUT_DIRECT, FILE_ANY_ACCESS)    /* 0x22200A */
+#define IOCTL_REVERSE   CTL_CODE(FILE_DEVICE_UNKNOWN, 0x800, METHOD_BUFFERED, FILE_ANY_ACCESS)  /* 0x222000 */
+#define IOCTL_SUM       CTL_CODE(FILE_DEVICE_UNKNOWN, 0x801, METHOD_IN_DIRECT, FILE_ANY_ACCESS) /* 0x222005 */
+#define IOCTL_FILL      CTL_CODE(FILE_DEVICE_UNKNOWN, 0x802, METHOD_OUT_DIRECT, FILE_ANY_ACCESS) /* 0x22200A */
 #define IOCTL_INCREMENT CTL_CODE(FILE_DEVICE_UNKNOWN, 0x803, METHOD_NEITHER, FILE_ANY_ACCESS)  /* 0x22200F */
-#define IOCTL_WAIT CTL_CODE(FILE_DEVICE_UNKNOWN, 0x804, METHOD_BUFFERED, FILE_ANY_ACCESS)      /* 0x222010 */
-#define IOCTL_RELEASE CTL_CODE(FILE_DEVICE_UNKNOWN, 0x805, METHOD_BUFFERED, FILE_ANY_ACCESS)   /* 0x222014 */
+#define IOCTL_WAIT      CTL_CODE(FILE_DEVICE_UNKNOWN, 0x804, METHOD_BUFFERED, FILE_ANY_ACCESS) /* 0x222010 */
+#define IOCTL_RELEASE   CTL_CODE(FILE_DEVICE_UNKNOWN, 0x805, METHOD_BUFFERED, FILE_ANY_ACCESS) /* 0x222014 */
 
 /* The device's own data: requests that wait. */
 typedef struct _IOCTL_EXTENSION {
@@ -171,8 +171,8 @@ Increment(PIRP Irp, PUCHAR Input, ULONG InputLength, ULONG OutputLength, PULONG_
 static NTSTATUS NTAPI
 OpenOrClose(PDEVICE_OBJECT DeviceObject, PIRP Irp)
 {
-    static const char *const Names[] = {[IRP_MJ_CREATE] = "create", [IRP_MJ_CLOSE] = "close",
-                                        [IRP_MJ_CLEANUP] = "cleanup"};
+    static const char *const Names[] = {
+        [IRP_MJ_CREATE] = "create", [IRP_MJ_CLOSE] = "close", [IRP_MJ_CLEANUP] = "cleanup"};
 
     DbgPrint("%s\n", Names[IoGetCurrentIrpStackLocation(Irp)->MajorFunction]);
     return Complete(Irp, STATUS_SUCCESS, 0);
@@ -200,8 +200,8 @@ DeviceControl(PDEVICE_OBJECT DeviceObject, PIRP Irp)
         Status = Fill(Irp, InputLength, OutputLength, &Information);
         break;
     case IOCTL_INCREMENT:
-        Status = Increment(Irp, Location->Parameters.DeviceIoControl.Type3InputBuffer, InputLength, OutputLength,
-                           &Information);
+        Status = Increment(Irp, Location->Parameters.DeviceIoControl.Type3InputBuffer, InputLength,
+                           OutputLength, &Information);
         break;
     case IOCTL_WAIT:
         IoCsqInsertIrp(&Extension->Queue, Irp, NULL);
@@ -242,7 +242,8 @@ DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     Extension = Device->DeviceExtension;
     InitializeListHead(&Extension->Waiting);
     KeInitializeSpinLock(&Extension->Lock);
-    IoCsqInitialize(&Extension->Queue, InsertIrp, RemoveIrp, PeekIrp, LockQueue, UnlockQueue, CompleteCancelled);
+    IoCsqInitialize(&Extension->Queue, InsertIrp, RemoveIrp, PeekIrp, LockQueue, UnlockQueue,
+                    CompleteCancelled);
     Status = IoCreateSymbolicLink(&LinkName, &DeviceName);
     if (!NT_SUCCESS(Status)) {
         IoDeleteDevice(Device);

@@ -1,9 +1,9 @@
 /*
- * leaky: a driver with three bugs, all of the same kind. It forgets a block of pool, pages that it locked, and a mapping
- * of those pages. `ntmm run leaky.sys` names the three, each with the calls that led there.
+ * leaky: a driver with three bugs, all of the same kind. It forgets a block of pool, pages that it locked,
+ * and a mapping of those pages. `ntmm run leaky.sys` names the three, each with the calls that led there.
  *
- * The pool-leak of 64 bytes is the request that LeakyParse lost; locked-pages and mapping-leak come from LeakyStart, and
- * so do the two further pool leaks, which those two stand on: the buffer and its MDL.
+ * The pool-leak of 64 bytes is the request that LeakyParse lost; locked-pages and mapping-leak come from
+ * LeakyStart, and so do the two further pool leaks, which those two stand on: the buffer and its MDL.
  */
 #include <ntddk.h>
 

@@ -1,6 +1,6 @@
 /*
- * tour: what a driver can do with memory, one step after another. Each step says what it shows, does it, and leaves
- * nothing behind; so the report at the end says that nothing was found.
+ * tour: what a driver can do with memory, one step after another. Each step says what it shows, does it, and
+ * leaves nothing behind; so the report at the end says that nothing was found.
  *
  *     ntmm run tour.sys
  *     ntmm run --seed 2 tour.sys        another schedule, other addresses
@@ -9,7 +9,8 @@
 
 #define TOUR_TAG 'ruoT' /* reads "Tour" in memory and in the report */
 
-/* --- Pool: memory that the whole kernel shares ------------------------------------------------------------------- */
+/* --- Pool: memory that the whole kernel shares
+ * ------------------------------------------------------------------- */
 
 static VOID
 TourPool(VOID)
@@ -26,7 +27,8 @@ TourPool(VOID)
         ExFreePoolWithTag(Nonpaged, TOUR_TAG);
     }
 
-    /* Paged pool may be written to disk when memory is short. Its pages appear when they are touched first. */
+    /* Paged pool may be written to disk when memory is short. Its pages appear when they are touched first.
+     */
     Paged = ExAllocatePool2(POOL_FLAG_PAGED, 64 * PAGE_SIZE, TOUR_TAG);
     if (Paged != NULL) {
         PULONG Page20 = Paged + 20 * PAGE_SIZE / sizeof(ULONG);
@@ -45,7 +47,8 @@ TourPool(VOID)
     }
 }
 
-/* --- Lookaside lists: blocks of one size, again and again --------------------------------------------------------- */
+/* --- Lookaside lists: blocks of one size, again and again
+ * --------------------------------------------------------- */
 
 static VOID
 TourLookaside(VOID)
@@ -69,7 +72,8 @@ TourLookaside(VOID)
     ExDeleteNPagedLookasideList(&List);
 }
 
-/* --- MDLs: the pages behind a buffer ------------------------------------------------------------------------------ */
+/* --- MDLs: the pages behind a buffer
+ * ------------------------------------------------------------------------------ */
 
 static VOID
 TourMdl(VOID)
@@ -87,8 +91,9 @@ TourMdl(VOID)
         return;
     }
     /*
-     * Locked pages stay where they are until they are unlocked: now a device could be told their physical addresses.
-     * Locking raises an exception when it fails, which it cannot for pool of our own that we may write to.
+     * Locked pages stay where they are until they are unlocked: now a device could be told their physical
+     * addresses. Locking raises an exception when it fails, which it cannot for pool of our own that we may
+     * write to.
      */
     MmProbeAndLockPages(Mdl, KernelMode, IoWriteAccess);
     DbgPrint("   two pages, locked; they lie %s in physical memory\n",
@@ -107,7 +112,8 @@ TourMdl(VOID)
     ExFreePoolWithTag(Buffer, TOUR_TAG);
 }
 
-/* --- Pages without an address, and pages in a row ----------------------------------------------------------------- */
+/* --- Pages without an address, and pages in a row
+ * ----------------------------------------------------------------- */
 
 static VOID
 TourPages(VOID)
@@ -139,7 +145,8 @@ TourPages(VOID)
     }
 }
 
-/* --- A thread, an event, a timer, a mutex -------------------------------------------------------------------------- */
+/* --- A thread, an event, a timer, a mutex
+ * -------------------------------------------------------------------------- */
 
 typedef struct _TOUR_SHARED {
     KEVENT Finished;
@@ -196,7 +203,8 @@ TourThreads(VOID)
         TourCount(Shared, 1000);
         KeWaitForSingleObject(&Shared->Finished, Executive, KernelMode, FALSE, NULL);
         DbgPrint("   two threads counted to %u together\n", Shared->Count);
-        /* The event came from the thread's last lines; only its end makes sure that it runs no more of our code. */
+        /* The event came from the thread's last lines; only its end makes sure that it runs no more of our
+         * code. */
         KeWaitForSingleObject(Thread, Executive, KernelMode, FALSE, NULL);
         ObDereferenceObject(Thread);
     }

@@ -377,6 +377,7 @@ HalpAllIdle(VOID)
         HalpStop(NULL);
     }
     if (!HalpSkipToDeadline()) {
+        HalpCurrent->Idle = FALSE; /* the report needs this processor to be picked again */
         KiMachineStop("deadlock", "every processor is idle and no timer is set", NULL);
         HalpInternal("KiMachineStop returned", NULL);
     }

@@ -105,6 +105,7 @@ VOID DECLSPEC_NORETURN
 HalpStop(PKTRAP_FRAME TrapFrame)
 {
     HalpStopRequested = FALSE; /* so that reporting can pass choice points */
+    HalpCurrent->Idle = FALSE; /* and be picked again after them */
     KiMachineStop("timeout", "the time ran out", TrapFrame);
     HalpInternal("KiMachineStop returned", TrapFrame);
 }

@@ -27,14 +27,16 @@ CheckReport(BOOLEAN Good, const char *Text, ULONG Line, ULONG64 Actual, ULONG64 
 }
 
 #define CHECK(Condition) CheckReport((Condition) ? TRUE : FALSE, #Condition, __LINE__, 0, 1)
-#define CHECK_EQ(Actual, Expected) CheckEqual((ULONG64)(Actual), (ULONG64)(Expected), #Actual " == " #Expected, __LINE__)
-#define CHECK_STATUS(Actual, Expected) CheckEqual((ULONG)(Actual), (ULONG)(Expected), #Actual " is " #Expected, __LINE__)
+#define CHECK_EQ(Actual, Expected)                                                                           \
+    CheckEqual((ULONG64)(Actual), (ULONG64)(Expected), #Actual " == " #Expected, __LINE__)
+#define CHECK_STATUS(Actual, Expected)                                                                       \
+    CheckEqual((ULONG)(Actual), (ULONG)(Expected), #Actual " is " #Expected, __LINE__)
 /* Without this, what follows makes no sense. */
-#define REQUIRE(Condition)                                                                                            \
-    do {                                                                                                               \
-        if (!CHECK(Condition)) {                                                                                       \
-            return;                                                                                                    \
-        }                                                                                                              \
+#define REQUIRE(Condition)                                                                                   \
+    do {                                                                                                     \
+        if (!CHECK(Condition)) {                                                                             \
+            return;                                                                                          \
+        }                                                                                                    \
     } while (0)
 
 static BOOLEAN
@@ -58,12 +60,12 @@ CheckUnload(PDRIVER_OBJECT DriverObject)
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath);
 
-#define CHECK_DRIVER                                                                                                   \
-    NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)                              \
-    {                                                                                                                  \
-        DriverObject->DriverUnload = CheckUnload;                                                                      \
-        Test();                                                                                                        \
-        return CheckDone();                                                                                            \
+#define CHECK_DRIVER                                                                                         \
+    NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)                    \
+    {                                                                                                        \
+        DriverObject->DriverUnload = CheckUnload;                                                            \
+        Test();                                                                                              \
+        return CheckDone();                                                                                  \
     }
 
 /* A pattern that depends on where it stands. */

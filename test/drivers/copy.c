@@ -1,5 +1,6 @@
 /*
- * Copying and looking: MmCopyMemory, probes, MmIsAddressValid, Rtl memory routines, routine addresses, variables.
+ * Copying and looking: MmCopyMemory, probes, MmIsAddressValid, Rtl memory routines, routine addresses,
+ * variables.
  */
 #include "check.h"
 
@@ -72,8 +73,8 @@ static VOID
 Probes(VOID)
 {
     /* Length 0 checks nothing, not even this. */
-    ProbeForRead((PVOID)~(ULONG_PTR)0, 0, 4);
-    ProbeForWrite((PVOID)~(ULONG_PTR)0, 0, 4);
+    ProbeForRead((PVOID) ~(ULONG_PTR)0, 0, 4);
+    ProbeForWrite((PVOID) ~(ULONG_PTR)0, 0, 4);
     ProbeForRead((PVOID)(ULONG_PTR)0x10000, 0x1000, 1);
     CHECK(MmUserProbeAddress == (ULONG_PTR)MmHighestUserAddress + 1);
     CHECK((ULONG_PTR)MmSystemRangeStart > (ULONG_PTR)MmHighestUserAddress);
@@ -117,7 +118,7 @@ static VOID
 Routines(VOID)
 {
     UNICODE_STRING Name;
-    ULONG(__cdecl *Print)(const char *, ...);
+    ULONG(__cdecl * Print)(const char *, ...);
 
     RtlInitUnicodeString(&Name, L"DbgPrint");
     *(PVOID *)&Print = MmGetSystemRoutineAddress(&Name);

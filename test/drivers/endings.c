@@ -1,6 +1,6 @@
 /*
- * The ways a run ends that are nobody's bug check: DriverEntry fails, loops, waits for ever, calls what is missing. The
- * name of the image file chooses.
+ * The ways a run ends that are nobody's bug check: DriverEntry fails, loops, waits for ever, calls what is
+ * missing. The name of the image file chooses.
  */
 #include "check.h"
 
@@ -27,8 +27,7 @@ Named(PDRIVER_OBJECT DriverObject, const char *Name)
     return (Index + 8) * sizeof(WCHAR) == Full->Length;
 }
 
-static VOID __attribute__((noinline))
-SpinForEver(VOID)
+static VOID __attribute__((noinline)) SpinForEver(VOID)
 {
     volatile ULONG Count = 0;
 
@@ -37,16 +36,14 @@ SpinForEver(VOID)
     }
 }
 
-static VOID __attribute__((noinline))
-PollForEver(VOID)
+static VOID __attribute__((noinline)) PollForEver(VOID)
 {
     for (;;) {
         Sleep(1);
     }
 }
 
-static VOID __attribute__((noinline))
-WaitForEver(VOID)
+static VOID __attribute__((noinline)) WaitForEver(VOID)
 {
     KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
     DbgPrint("woke\n");

@@ -3,12 +3,12 @@
  */
 #include "check.h"
 
-#define SHOW(Expected, ...)                                                                                            \
-    do {                                                                                                               \
-        DbgPrint("want [%s]\n", Expected);                                                                             \
-        DbgPrint("got  [");                                                                                            \
-        DbgPrint(__VA_ARGS__);                                                                                         \
-        DbgPrint("]\n");                                                                                               \
+#define SHOW(Expected, ...)                                                                                  \
+    do {                                                                                                     \
+        DbgPrint("want [%s]\n", Expected);                                                                   \
+        DbgPrint("got  [");                                                                                  \
+        DbgPrint(__VA_ARGS__);                                                                               \
+        DbgPrint("]\n");                                                                                     \
     } while (0)
 
 static VOID
@@ -31,7 +31,8 @@ Test(VOID)
     SHOW("0000000012345678", "%p", (PVOID)(ULONG_PTR)0x12345678);
     SHOW("100%", "%d%%", 100);
     SHOW("    3|3    |003", "%*d|%-*d|%.*d", 5, 3, 5, 3, 3, 3);
-    SHOW("1 2 3 4 5 6 7 8 9 10 11 12", "%d %d %d %d %d %d %d %d %d %d %d %d", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12);
+    SHOW("1 2 3 4 5 6 7 8 9 10 11 12", "%d %d %d %d %d %d %d %d %d %d %d %d", 1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+         11, 12);
     SHOW("DPFLTR 3", "%s %d", "DPFLTR", 3);
     CHECK_STATUS(DbgPrintEx(DPFLTR_IHVDRIVER_ID, DPFLTR_ERROR_LEVEL, "# an error\n"), STATUS_SUCCESS);
 }

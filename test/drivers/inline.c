@@ -29,7 +29,7 @@ static VOID
 Processor(VOID)
 {
     UNICODE_STRING Name;
-    PVOID(NTAPI *Exported)(VOID);
+    PVOID(NTAPI * Exported)(VOID);
     KIRQL OldIrql;
 
     RtlInitUnicodeString(&Name, L"KeGetCurrentThread");

@@ -1,76 +1,67 @@
 /*
- * Drivers that leave something behind. The name of the image file chooses what; an image called leaks.sys lists the
- * names, each with the rule of the finding it must lead to. The routine that leaks is two calls deep, and its line is
- * printed, so that leaks.t can look for both in the report.
+ * Drivers that leave something behind. The name of the image file chooses what; an image called leaks.sys
+ * lists the names, each with the rule of the finding it must lead to. The routine that leaks is two calls
+ * deep, and its line is printed, so that leaks.t can look for both in the report.
  */
 #include "check.h"
 
-#define TAG 'kaeL'
+#define TAG      'kaeL'
 #define ANYWHERE Physical(0), Physical(~0ull >> 1)
 /* The statement that leaks, and its line. Not a tail call, or the frame would be gone. */
-#define LEAK(Statement)                                                                                                \
-    DbgPrint("line %u\n", __LINE__);                                                                                   \
-    Statement;                                                                                                         \
+#define LEAK(Statement)                                                                                      \
+    DbgPrint("line %u\n", __LINE__);                                                                         \
+    Statement;                                                                                               \
     __asm__ volatile("")
 
 static PVOID Kept[4];
 
-static VOID __attribute__((noinline))
-LeakNonPaged(VOID)
+static VOID __attribute__((noinline)) LeakNonPaged(VOID)
 {
     LEAK(Kept[0] = ExAllocatePool2(POOL_FLAG_NON_PAGED, 321, TAG));
 }
 
-static VOID __attribute__((noinline))
-LeakPaged(VOID)
+static VOID __attribute__((noinline)) LeakPaged(VOID)
 {
     LEAK(Kept[0] = ExAllocatePoolWithTag(PagedPool, 12345, TAG));
 }
 
-static VOID __attribute__((noinline))
-LeakLocked(VOID)
+static VOID __attribute__((noinline)) LeakLocked(VOID)
 {
     PMDL Mdl = IoAllocateMdl(Kept[1] = ExAllocatePoolWithTag(PagedPool, 5000, TAG), 5000, FALSE, FALSE, NULL);
 
     LEAK(MmProbeAndLockPages(Mdl, KernelMode, IoWriteAccess));
 }
 
-static VOID __attribute__((noinline))
-LeakMapping(VOID)
+static VOID __attribute__((noinline)) LeakMapping(VOID)
 {
     PMDL Mdl = MmAllocatePagesForMdlEx(ANYWHERE, Physical(0), PAGE_SIZE, MmCached, 0);
 
     LEAK(Kept[0] = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority));
 }
 
-static VOID __attribute__((noinline))
-LeakReserved(VOID)
+static VOID __attribute__((noinline)) LeakReserved(VOID)
 {
     LEAK(Kept[0] = MmAllocateMappingAddress(PAGE_SIZE, TAG));
 }
 
-static VOID __attribute__((noinline))
-LeakIoSpace(VOID)
+static VOID __attribute__((noinline)) LeakIoSpace(VOID)
 {
     LEAK(Kept[0] = MmMapIoSpace(Physical(0xFED00000), 0x1000, MmNonCached));
 }
 
-static VOID __attribute__((noinline))
-LeakPages(VOID)
+static VOID __attribute__((noinline)) LeakPages(VOID)
 {
     LEAK(Kept[0] = MmAllocatePagesForMdlEx(ANYWHERE, Physical(0), 3 * PAGE_SIZE, MmCached, 0));
 }
 
-static VOID __attribute__((noinline))
-LeakContiguous(VOID)
+static VOID __attribute__((noinline)) LeakContiguous(VOID)
 {
     LEAK(Kept[0] = MmAllocateContiguousMemory(2 * PAGE_SIZE, Physical(~0ull >> 1)));
 }
 
 static NPAGED_LOOKASIDE_LIST List;
 
-static VOID __attribute__((noinline))
-LeakLookaside(VOID)
+static VOID __attribute__((noinline)) LeakLookaside(VOID)
 {
     LEAK(ExInitializeNPagedLookasideList(&List, NULL, NULL, 0, 64, TAG, 0));
 }
@@ -83,8 +74,7 @@ Tick(PKDPC This, PVOID Context, PVOID One, PVOID Two)
 {
 }
 
-static VOID __attribute__((noinline))
-LeakTimer(VOID)
+static VOID __attribute__((noinline)) LeakTimer(VOID)
 {
     LARGE_INTEGER Time;
 
@@ -102,8 +92,7 @@ Sleeper(PVOID Context)
     KeWaitForSingleObject(&Never, Executive, KernelMode, FALSE, NULL);
 }
 
-static VOID __attribute__((noinline))
-LeakThread(VOID)
+static VOID __attribute__((noinline)) LeakThread(VOID)
 {
     HANDLE Handle;
 
@@ -131,8 +120,7 @@ static const struct {
     {"thread", "thread-leak", "LeakThread", LeakThread},
 };
 
-static VOID __attribute__((noinline))
-Middle(ULONG Index)
+static VOID __attribute__((noinline)) Middle(ULONG Index)
 {
     Leaks[Index].Routine();
     __asm__ volatile("");

@@ -105,7 +105,8 @@ Extended(VOID)
     static LOOKASIDE_LIST_EX DECLSPEC_ALIGN(16) List;
     PVOID Block;
 
-    CHECK_STATUS(ExInitializeLookasideListEx(&List, NULL, NULL, (POOL_TYPE)0x31, 0, 100, TAG, 0), STATUS_INVALID_PARAMETER_4);
+    CHECK_STATUS(ExInitializeLookasideListEx(&List, NULL, NULL, (POOL_TYPE)0x31, 0, 100, TAG, 0),
+                 STATUS_INVALID_PARAMETER_4);
     CHECK_STATUS(ExInitializeLookasideListEx(&List, NULL, NULL, NonPagedPoolNx, 0x80, 100, TAG, 0),
                  STATUS_INVALID_PARAMETER_5);
     CHECK_STATUS(ExInitializeLookasideListEx(&List, NULL, NULL, NonPagedPoolNx, 3, 100, TAG, 0),

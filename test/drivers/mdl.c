@@ -201,7 +201,8 @@ Protect(VOID)
     Map = MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
     REQUIRE(Map != NULL);
     CHECK_STATUS(MmProtectMdlSystemAddress(Mdl, 0), STATUS_INVALID_PAGE_PROTECTION);
-    CHECK_STATUS(MmProtectMdlSystemAddress(Mdl, PAGE_READONLY | PAGE_READWRITE), STATUS_INVALID_PAGE_PROTECTION);
+    CHECK_STATUS(MmProtectMdlSystemAddress(Mdl, PAGE_READONLY | PAGE_READWRITE),
+                 STATUS_INVALID_PAGE_PROTECTION);
     RtlCopyMemory(Map, Code, sizeof(Code));
     CHECK_STATUS(MmProtectMdlSystemAddress(Mdl, PAGE_EXECUTE_READ), STATUS_SUCCESS);
     CHECK_EQ(((ULONG(NTAPI *)(VOID))(ULONG_PTR)Map)(), 7);

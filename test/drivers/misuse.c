@@ -1,14 +1,15 @@
 /*
- * Drivers that break the rules. The name of the image file chooses the rule: c2-double-free.sys frees twice. Before it
- * does, the driver prints the bug check it expects, with those parameters that the documentation fixes and `-` for the
- * others; misuse.t compares. An image called misuse.sys prints the list of names instead.
+ * Drivers that break the rules. The name of the image file chooses the rule: c2-double-free.sys frees twice.
+ * Before it does, the driver prints the bug check it expects, with those parameters that the documentation
+ * fixes and `-` for the others; misuse.t compares. An image called misuse.sys prints the list of names
+ * instead.
  *
  * Routines that are about to commit their offence keep the compiler from seeing through it.
  */
 #include "check.h"
 
-#define TAG 'sisM'
-#define ANY (~0x5A5A5A5Aull)
+#define TAG      'sisM'
+#define ANY      (~0x5A5A5A5Aull)
 #define ANYWHERE Physical(0), Physical(~0ull >> 1)
 
 static VOID
@@ -29,8 +30,7 @@ Expect(ULONG Code, ULONG64 P1, ULONG64 P2, ULONG64 P3, ULONG64 P4)
 }
 
 /* The same value, of unknown origin. */
-static PVOID __attribute__((noinline))
-Hide(ULONG64 Value)
+static PVOID __attribute__((noinline)) Hide(ULONG64 Value)
 {
     __asm__ volatile("" : "+r"(Value));
     return (PVOID)(ULONG_PTR)Value;
@@ -451,7 +451,8 @@ static VOID
 DivideByZero(VOID)
 {
     Expect(0x7E, 0xFFFFFFFFC0000094ull, ANY, ANY, ANY);
-    __asm__ volatile("xorl %%ecx, %%ecx\nxorl %%edx, %%edx\nmovl $1, %%eax\ndivl %%ecx" ::: "eax", "ecx", "edx");
+    __asm__ volatile("xorl %%ecx, %%ecx\nxorl %%edx, %%edx\nmovl $1, %%eax\ndivl %%ecx" ::
+                         : "eax", "ecx", "edx");
 }
 
 static VOID
@@ -516,8 +517,7 @@ FastFail(VOID)
 
 static BOOLEAN Deeper = TRUE;
 
-static ULONG __attribute__((noinline))
-Recurse(volatile UCHAR *Outer)
+static ULONG __attribute__((noinline)) Recurse(volatile UCHAR *Outer)
 {
     volatile UCHAR Local[500];
 
@@ -887,8 +887,7 @@ MutexNotOwned(VOID)
 }
 
 #ifdef __clang__
-static ULONG __attribute__((section("INIT"), noinline))
-Discarded(ULONG Value)
+static ULONG __attribute__((section("INIT"), noinline)) Discarded(ULONG Value)
 {
     return Value * 7;
 }
@@ -901,7 +900,10 @@ UnloadDiscarded(PDRIVER_OBJECT DriverObject)
 }
 #endif
 
-#define CASE(Name, Routine) {Name, Routine}
+#define CASE(Name, Routine)                                                                                  \
+    {                                                                                                        \
+        Name, Routine                                                                                        \
+    }
 
 static const struct {
     const char *Name;

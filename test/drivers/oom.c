@@ -1,10 +1,10 @@
 /*
- * Until there is no more, and back: every kind of memory can be exhausted, says so by a null pointer, and is all there
- * again when it has been freed.
+ * Until there is no more, and back: every kind of memory can be exhausted, says so by a null pointer, and is
+ * all there again when it has been freed.
  */
 #include "check.h"
 
-#define TAG ' moo'
+#define TAG      ' moo'
 #define ANYWHERE Physical(0), Physical(~0ull >> 1)
 
 typedef struct _LINK {
@@ -24,7 +24,8 @@ Take(ULONG Kind)
     case 3:
         return MmAllocateContiguousMemory(64 * 1024, Physical(~0ull >> 1));
     default:
-        return MmAllocatePagesForMdlEx(ANYWHERE, Physical(0), 64 * 1024, MmCached, MM_ALLOCATE_FULLY_REQUIRED);
+        return MmAllocatePagesForMdlEx(ANYWHERE, Physical(0), 64 * 1024, MmCached,
+                                       MM_ALLOCATE_FULLY_REQUIRED);
     }
 }
 

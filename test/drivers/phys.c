@@ -3,7 +3,7 @@
  */
 #include "check.h"
 
-#define TAG 'syhP'
+#define TAG      'syhP'
 #define ANYWHERE Physical(0), Physical(~0ull >> 1)
 
 static BOOLEAN
@@ -40,8 +40,8 @@ Contiguous(VOID)
     CHECK(MmAllocateContiguousMemory(PAGE_SIZE, Physical(0)) == NULL);
 
     /* A window, and a boundary that must not be crossed. */
-    Block = MmAllocateContiguousMemorySpecifyCache(0x30000, Physical(0x1000000), Physical(0x7FFFFFF), Physical(0x40000),
-                                                   MmCached);
+    Block = MmAllocateContiguousMemorySpecifyCache(0x30000, Physical(0x1000000), Physical(0x7FFFFFF),
+                                                   Physical(0x40000), MmCached);
     REQUIRE(Block != NULL);
     Address = MmGetPhysicalAddress(Block).QuadPart;
     CHECK(Address >= 0x1000000 && Address + 0x30000 - 1 <= 0x7FFFFFF);
@@ -53,7 +53,8 @@ Contiguous(VOID)
                                                        EXTRA_ANY_NODE);
     REQUIRE(Block != NULL);
     MmFreeContiguousMemory(Block);
-    Block = MmAllocateContiguousNodeMemory(2 * PAGE_SIZE, ANYWHERE, Physical(0), PAGE_READWRITE, EXTRA_ANY_NODE);
+    Block =
+        MmAllocateContiguousNodeMemory(2 * PAGE_SIZE, ANYWHERE, Physical(0), PAGE_READWRITE, EXTRA_ANY_NODE);
     REQUIRE(Block != NULL);
     CHECK(IsContiguous(Block, 2));
     MmFreeContiguousMemory(Block);
@@ -65,8 +66,8 @@ ContiguousEx(VOID)
     SIZE_T Size = 5000;
     PVOID Base = NULL;
 
-    CHECK_STATUS(MmAllocateContiguousMemoryEx(&Size, ANYWHERE, Physical(0), EXTRA_ANY_NODE, PAGE_READWRITE, NULL, TAG,
-                                              0, &Base),
+    CHECK_STATUS(MmAllocateContiguousMemoryEx(&Size, ANYWHERE, Physical(0), EXTRA_ANY_NODE, PAGE_READWRITE,
+                                              NULL, TAG, 0, &Base),
                  STATUS_SUCCESS);
     REQUIRE(Base != NULL);
     CHECK_EQ(Size, 8192);
@@ -192,8 +193,8 @@ IoSpace(VOID)
     REQUIRE(Map != NULL);
     CHECK(Painted(Map + 64, 100, 8));
     MmUnmapIoSpace(Map, PAGE_SIZE);
-    CHECK(MmMapIoSpaceEx(MmGetPhysicalAddress(Block), PAGE_SIZE, PAGE_READWRITE | PAGE_NOCACHE | PAGE_WRITECOMBINE) ==
-          NULL);
+    CHECK(MmMapIoSpaceEx(MmGetPhysicalAddress(Block), PAGE_SIZE,
+                         PAGE_READWRITE | PAGE_NOCACHE | PAGE_WRITECOMBINE) == NULL);
     CHECK(MmMapIoSpaceEx(MmGetPhysicalAddress(Block), PAGE_SIZE, 0) == NULL);
     MmFreeContiguousMemory(Block);
     CHECK(MmMapIoSpace(Device, 0, MmNonCached) == NULL);

@@ -1,5 +1,6 @@
 /*
- * Pools: every way to allocate and free that drivers use, with the promises about alignment, contents and headers.
+ * Pools: every way to allocate and free that drivers use, with the promises about alignment, contents and
+ * headers.
  */
 #include "check.h"
 
@@ -26,7 +27,8 @@ CheckBlock(PUCHAR Block, SIZE_T Size, BOOLEAN *Good)
 static BOOLEAN
 TryType(POOL_TYPE Type)
 {
-    static const SIZE_T Sizes[] = {1, 8, 16, 17, 100, 256, 1000, 2048, 4000, 4064, 4065, 4080, 4096, 4097, 12288, 70000};
+    static const SIZE_T Sizes[] = {1,    8,    16,   17,   100,  256,  1000,  2048,
+                                   4000, 4064, 4065, 4080, 4096, 4097, 12288, 70000};
     PUCHAR Blocks[RTL_NUMBER_OF(Sizes)];
     BOOLEAN Good = TRUE;
     ULONG Index;
@@ -159,7 +161,8 @@ OtherForms(VOID)
     Block = ExAllocatePoolWithQuotaTag((POOL_TYPE)(PagedPool | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), 300, TAG);
     REQUIRE(Block != NULL);
     ExFreePoolWithTag(Block, TAG);
-    Block = ExAllocatePoolWithQuotaTag((POOL_TYPE)(PagedPool | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE), (SIZE_T)1 << 46, TAG);
+    Block = ExAllocatePoolWithQuotaTag((POOL_TYPE)(PagedPool | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE),
+                                       (SIZE_T)1 << 46, TAG);
     CHECK(Block == NULL);
     Block = FsRtlAllocatePoolWithTag(PagedPool, 64, TAG);
     REQUIRE(Block != NULL);
@@ -245,7 +248,8 @@ Churn(VOID)
         } else if (Round < ROUNDS) {
             Slot->Size = Random(&State) % 8 == 0 ? Random(&State) % 20000 + 1 : Random(&State) % 700 + 1;
             Slot->Seed = (UCHAR)Round;
-            Slot->Block = ExAllocatePoolWithTag(Random(&State) & 1 ? NonPagedPoolNx : PagedPool, Slot->Size, TAG);
+            Slot->Block =
+                ExAllocatePoolWithTag(Random(&State) & 1 ? NonPagedPoolNx : PagedPool, Slot->Size, TAG);
             Failed += Slot->Block == NULL;
             if (Slot->Block != NULL) {
                 Paint(Slot->Block, Slot->Size, Slot->Seed);

@@ -7,7 +7,7 @@ use lib $FindBin::Bin;
 use Drivers;
 use Test::More;
 
-my $Seeds = $ENV{NTMM_SEEDS} // 50;
+my $Seeds = $ENV{NTMM_SEEDS} // 200;
 
 for my $Name (qw(pool sync mdl xmm)) {
     my @Runs = map { run({ json => 1 }, '--seed', 5, image($Name)) } 1 .. 3;

@@ -53,7 +53,8 @@ Test(VOID)
     CHECK_STATUS(KeExpandKernelStackAndCallout(Callout, &Call, 40000), STATUS_SUCCESS);
     CHECK_EQ(Call.Calls, 3);
     Call.Calls = 0;
-    CHECK_STATUS(KeExpandKernelStackAndCallout(Callout, &Call, MAXIMUM_EXPANSION_SIZE + 1), STATUS_INVALID_PARAMETER_3);
+    CHECK_STATUS(KeExpandKernelStackAndCallout(Callout, &Call, MAXIMUM_EXPANSION_SIZE + 1),
+                 STATUS_INVALID_PARAMETER_3);
     CHECK_STATUS(KeExpandKernelStackAndCalloutEx(Callout, &Call, MAXIMUM_EXPANSION_SIZE + 1, TRUE, NULL),
                  STATUS_INVALID_PARAMETER_3);
     KeRaiseIrql(DISPATCH_LEVEL, &OldIrql);

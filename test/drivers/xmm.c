@@ -1,8 +1,8 @@
 /*
  * Floating point and SSE in a driver: nothing that the kernel does may change a register it must not.
  *
- * CallWithXmm loads xmm6-xmm15 and the other non-volatile registers' worth of pattern, calls, and stores them back;
- * TouchWithXmm does the same with all sixteen around one store that faults.
+ * CallWithXmm loads xmm6-xmm15 and the other non-volatile registers' worth of pattern, calls, and stores them
+ * back; TouchWithXmm does the same with all sixteen around one store that faults.
  */
 #include "check.h"
 
@@ -11,23 +11,23 @@
 VOID NTAPI CallWithXmm(const UCHAR *In, UCHAR *Out, VOID(NTAPI *Routine)(PVOID), PVOID Context);
 VOID NTAPI TouchWithXmm(const UCHAR *In, UCHAR *Out, volatile UCHAR *Page);
 
-#define EACH6(Do) Do(6) Do(7) Do(8) Do(9) Do(10) Do(11) Do(12) Do(13) Do(14) Do(15)
-#define EACH0(Do) Do(0) Do(1) Do(2) Do(3) Do(4) Do(5) EACH6(Do)
-#define SAVE(N) "movups %xmm" #N ", 32+16*" #N "(%rsp)\n"
+#define EACH6(Do)  Do(6) Do(7) Do(8) Do(9) Do(10) Do(11) Do(12) Do(13) Do(14) Do(15)
+#define EACH0(Do)  Do(0) Do(1) Do(2) Do(3) Do(4) Do(5) EACH6(Do)
+#define SAVE(N)    "movups %xmm" #N ", 32+16*" #N "(%rsp)\n"
 #define RESTORE(N) "movups 32+16*" #N "(%rsp), %xmm" #N "\n"
-#define LOAD(N) "movups 16*" #N "(%rcx), %xmm" #N "\n"
-#define STORE(N) "movups %xmm" #N ", 16*" #N "(%rbx)\n"
+#define LOAD(N)    "movups 16*" #N "(%rcx), %xmm" #N "\n"
+#define STORE(N)   "movups %xmm" #N ", 16*" #N "(%rbx)\n"
 
 __asm__(".text\n.globl CallWithXmm\n.def CallWithXmm; .scl 2; .type 32; .endef\n"
         ".seh_proc CallWithXmm\nCallWithXmm:\n"
         "pushq %rbx\n.seh_pushreg %rbx\nsubq $304, %rsp\n.seh_stackalloc 304\n.seh_endprologue\n"
-        "movq %rdx, %rbx\n" EACH6(SAVE) EACH6(LOAD) "movq %r9, %rcx\ncall *%r8\n" EACH6(STORE) EACH6(RESTORE)
-        "addq $304, %rsp\npopq %rbx\nret\n.seh_endproc\n"
-        ".globl TouchWithXmm\n.def TouchWithXmm; .scl 2; .type 32; .endef\n"
-        ".seh_proc TouchWithXmm\nTouchWithXmm:\n"
-        "pushq %rbx\n.seh_pushreg %rbx\nsubq $304, %rsp\n.seh_stackalloc 304\n.seh_endprologue\n"
-        "movq %rdx, %rbx\n" EACH6(SAVE) EACH0(LOAD) "movb $1, (%r8)\n" EACH0(STORE) EACH6(RESTORE)
-        "addq $304, %rsp\npopq %rbx\nret\n.seh_endproc\n");
+        "movq %rdx, %rbx\n" EACH6(SAVE) EACH6(LOAD) "movq %r9, %rcx\ncall *%r8\n" EACH6(STORE) EACH6(
+            RESTORE) "addq $304, %rsp\npopq %rbx\nret\n.seh_endproc\n"
+                     ".globl TouchWithXmm\n.def TouchWithXmm; .scl 2; .type 32; .endef\n"
+                     ".seh_proc TouchWithXmm\nTouchWithXmm:\n"
+                     "pushq %rbx\n.seh_pushreg %rbx\nsubq $304, %rsp\n.seh_stackalloc 304\n.seh_endprologue\n"
+                     "movq %rdx, %rbx\n" EACH6(SAVE) EACH0(LOAD) "movb $1, (%r8)\n" EACH0(STORE)
+                         EACH6(RESTORE) "addq $304, %rsp\npopq %rbx\nret\n.seh_endproc\n");
 
 static UCHAR In[256], Out[256];
 
