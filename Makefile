@@ -11,7 +11,7 @@ deps:
 	@sh tools/install-deps.sh
 
 build: deps
-	@[ -f $(BUILD)/build.ninja ] || $(CMAKE) -S . -B $(BUILD) --log-level=WARNING
+	@[ -f $(BUILD)/build.ninja ] || $(CMAKE) -S . -B $(BUILD) > /dev/null
 	@ninja -C $(BUILD) -j $(JOBS) --quiet
 
 # A sample driver, compiled to a PE image by the cross compiler, on the hosted machine.
