@@ -10,6 +10,8 @@
  *           jmp [rip + entry]        FF 25 disp32     the slot holds the address of KiExportEntry
  *           int3 ...
  *
+ * One export, __chkstk, is not a routine of the interface's convention: its code is copied in whole (chkstk.S).
+ *
  * Indexes past the exports belong to imports that do not exist: their stubs lead to a routine that ends the run
  * and names the import. Built at PASSIVE_LEVEL by one thread; read-only afterwards, but for the list of missing
  * imports, which grows under the loader's lock.
@@ -31,6 +33,7 @@ typedef struct _LDRP_SYSTEM_IMAGE {
     ULONG ExportCount;          /* entries of the linker's table, by name in Sorted */
     const NT_EXPORT **Sorted;
     PULONG Rva;                 /* of each, in the same order */
+    ULONG ProbeRva;             /* of __chkstk, the one export that is code of its own */
     ULONG TextSize, RdataRva, RdataSize, DataRva, DataSize, ImageSize;
     ULONG NamesSize;
     ULONG MissingCount;
@@ -38,6 +41,10 @@ typedef struct _LDRP_SYSTEM_IMAGE {
 } LDRP_SYSTEM_IMAGE;
 
 static LDRP_SYSTEM_IMAGE LdrpSystem;
+
+/* chkstk.S */
+extern const UCHAR LdrpProbeStack[], LdrpProbeStackEnd[];
+NTEXPORT_AS("__chkstk", LdrpProbeStack);
 
 static LONG
 LdrpCompareNames(const char *Left, const char *Right)
@@ -132,7 +139,9 @@ LdrpPlanImage(VOID)
     }
     LdrpSortExports(LdrpSystem.Sorted, Count);
     LdrpSystem.ExportCount = Count;
-    LdrpSystem.TextSize = (ULONG)ROUND_TO_PAGES((Count + LDRP_MISSING_LIMIT) * LDRP_STUB_SIZE);
+    LdrpSystem.ProbeRva = LDRP_TEXT_RVA + (Count + LDRP_MISSING_LIMIT) * LDRP_STUB_SIZE;
+    LdrpSystem.TextSize =
+        (ULONG)ROUND_TO_PAGES(LdrpSystem.ProbeRva - LDRP_TEXT_RVA + (ULONG)(LdrpProbeStackEnd - LdrpProbeStack));
     LdrpSystem.RdataRva = LDRP_TEXT_RVA + LdrpSystem.TextSize;
     for (ULONG Index = 0; Index < Count; Index += 1) {
         const NT_EXPORT *Export = LdrpSystem.Sorted[Index];
@@ -142,6 +151,8 @@ LdrpPlanImage(VOID)
         if (Export->Size != 0) {
             LdrpSystem.Rva[Index] = Data;
             Data += (Export->Size + 15) & ~15u;
+        } else if (Export->Address == (const void *)LdrpProbeStack) {
+            LdrpSystem.Rva[Index] = LdrpSystem.ProbeRva;
         } else {
             LdrpSystem.Rva[Index] = LDRP_TEXT_RVA + Index * LDRP_STUB_SIZE;
         }
@@ -230,6 +241,7 @@ LdrpWriteStubs(PUCHAR Base)
         KiExportTable[Index] = Index < LdrpSystem.ExportCount ? (PVOID)LdrpSystem.Sorted[Index]->Address
                                                               : (PVOID)LdrpCallMissing;
     }
+    RtlCopyMemory(Base + LdrpSystem.ProbeRva, LdrpProbeStack, LdrpProbeStackEnd - LdrpProbeStack);
     KiExportCount = Count;
     *(PVOID *)(Base + LdrpSystem.RdataRva) = (PVOID)KiExportEntry;
 }
