@@ -95,8 +95,6 @@ static inline PT_FIGURES
 MtMeasure(VOID)
 {
     LARGE_INTEGER Interval = {.QuadPart = -10000};
-    MI_POOL_USAGE Usage;
-    PT_FIGURES Figures;
 
     for (ULONG Round = 0; Round < 3; Round += 1) {
         KeDelayExecutionThread(KernelMode, FALSE, &Interval);
@@ -104,11 +102,7 @@ MtMeasure(VOID)
         MiTrimStacks();
         MiTrimPools();
     }
-    Figures = PtMeasure();
-    MiQueryPoolUsage(&Usage);
-    Figures.Available += Usage.MetadataPages;
-    Figures.Commit -= Usage.MetadataPages;
-    return Figures;
+    return PtMeasure();
 }
 
 #define MT_CHECK_SAME(Before)                                                                                \
