@@ -1,5 +1,5 @@
 /*
- * Small services: versions, previous mode, identifiers, and the variables drivers import.
+ * Small services: versions, identifiers, and the variables drivers import.
  *
  * The system claims to be Windows 10, version 22H2, a free build. ExpInitializeVersion writes that, and what
  * else of shared user data does not change, where drivers read it; the routines here say what is written
@@ -81,15 +81,6 @@ ExpInitializeVersion(VOID)
     }
     RtlCopyMemory(Shared->NtSystemRoot, SystemRoot, sizeof(SystemRoot));
 }
-
-/* UserMode if the thread's current system call came from user mode. Every thread is a system thread. <=
- * APC_LEVEL. */
-KPROCESSOR_MODE NTAPI
-ExGetPreviousMode(VOID)
-{
-    return KernelMode;
-}
-NTEXPORT(ExGetPreviousMode);
 
 /*
  * Fill RTL_OSVERSIONINFOW or, if dwOSVersionInfoSize is its size, RTL_OSVERSIONINFOEXW; other members than

@@ -15,6 +15,7 @@
  *   VOID    HalFrameReleased(PFN_NUMBER)   the frame is about to reach a free list or a new owner
  *   VOID    HalPteChanged(PVOID Pte)       a valid PTE was made invalid or weaker (flush must follow)
  *   VOID    HalUnpoison(PVOID, SIZE_T)     memory whose sanitizer shadow must be forgotten
+ *   VOID    HalBeginUserAccess(VOID)       the core is about to touch user memory; HalEndUserAccess(VOID): it has
  *
  * What the machine calls, by public name: KiSystemStartup, KiPageFault, KiTrap, KiClockInterrupt,
  * KiIpiInterrupt, KiSoftwareInterrupt (declared at the end).

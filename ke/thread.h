@@ -89,6 +89,7 @@ typedef struct _KTHREAD {
     PVOID StackOwner;                      /* (P) mm/stack: what must be freed when it has ended */
     PVOID Win32Thread;                     /* (P) */
     struct _IRP *TopLevelIrp;              /* (S) io */
+    KPROCESSOR_MODE PreviousMode;          /* (S) of the system service in progress: see user.h */
 
     KI_BOUNDARY_RECORD Boundaries[KI_BOUNDARY_RECORDS]; /* (S) */
 } KTHREAD;

@@ -10,6 +10,7 @@
  */
 #include "kep.h"
 #include "exception.h"
+#include "user.h"
 #include <ntexport.h>
 
 NTSTATUS MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME TrapFrame);
@@ -44,6 +45,9 @@ KipDispatch(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG Count,
 {
     EXCEPTION_RECORD Record = {.ExceptionCode = Code, .ExceptionAddress = (PVOID)Address, .NumberParameters = Count};
 
+    if (KiFailUserCopy(TrapFrame, Code)) {
+        return;
+    }
     Record.ExceptionInformation[0] = Info0;
     Record.ExceptionInformation[1] = Info1;
     KiDispatchTrap(TrapFrame, &Record);

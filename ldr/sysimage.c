@@ -16,6 +16,7 @@
  * and names the import. Built at PASSIVE_LEVEL by one thread; read-only afterwards, but for the list of missing
  * imports, which grows under the loader's lock.
  */
+#include <ke/user.h>
 #include <ldr/ldr.h>
 #include <mm/mdl/mdl.h>
 #include <mm/pool/pool.h>
@@ -243,6 +244,7 @@ LdrpWriteStubs(PUCHAR Base)
     }
     RtlCopyMemory(Base + LdrpSystem.ProbeRva, LdrpProbeStack, LdrpProbeStackEnd - LdrpProbeStack);
     KiExportCount = Count;
+    KiExportName = LdrExportName;
     *(PVOID *)(Base + LdrpSystem.RdataRva) = (PVOID)KiExportEntry;
 }
 

@@ -68,4 +68,15 @@ HalUnpoison(PVOID Address, SIZE_T Size)
     (VOID)Size;
 }
 
+/* Around each access of the core to user memory. No machine of this kind keeps the core out. */
+static inline VOID
+HalBeginUserAccess(VOID)
+{
+}
+
+static inline VOID
+HalEndUserAccess(VOID)
+{
+}
+
 #endif
