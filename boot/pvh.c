@@ -63,33 +63,37 @@ PvhReadMemoryMap(const PVH_START_INFO *Start)
     }
 }
 
+/* Copy a text; FALSE if it was cut off. */
+static BOOLEAN
+PvhCopyText(char *To, ULONG Size, ULONG64 From)
+{
+    const char *Text = (const char *)From;
+    ULONG Index;
+
+    for (Index = 0; From != 0 && Text[Index] != 0; Index += 1) {
+        if (Index + 1 == Size) {
+            return FALSE;
+        }
+        To[Index] = Text[Index];
+    }
+    return TRUE;
+}
+
 static VOID
 PvhReadModules(const PVH_START_INFO *Start)
 {
     const PVH_MODULE *Modules = (const PVH_MODULE *)Start->Modules;
     ULONG Index;
 
-    if (Start->ModuleCount > HALP_BOOT_IMAGES) {
+    if (Start->ModuleCount > HALP_BOOT_FILES) {
         HalpRefuse("more files than the machine takes");
     }
     for (Index = 0; Index < Start->ModuleCount; Index += 1) {
-        PvhBootInfo.Images[Index].Base = Modules[Index].Base;
-        PvhBootInfo.Images[Index].Size = Modules[Index].Size;
+        PvhBootInfo.Files[Index].Base = Modules[Index].Base;
+        PvhBootInfo.Files[Index].Size = Modules[Index].Size;
+        PvhCopyText(PvhBootInfo.Files[Index].Name, HALP_FILE_NAME, Modules[Index].CommandLine);
     }
-    PvhBootInfo.ImageCount = Start->ModuleCount;
-}
-
-static VOID
-PvhReadCommandLine(const char *Line)
-{
-    ULONG Index;
-
-    for (Index = 0; Line[Index] != 0; Index += 1) {
-        if (Index + 1 == HALP_COMMAND_LINE) {
-            HalpRefuse("the command line is too long");
-        }
-        PvhBootInfo.CommandLine[Index] = Line[Index];
-    }
+    PvhBootInfo.FileCount = Start->ModuleCount;
 }
 
 /* Called by pvh.S. */
@@ -103,8 +107,8 @@ HalpPvhStart(ULONG64 StartInfo)
     }
     PvhReadMemoryMap(Start);
     PvhReadModules(Start);
-    if (Start->CommandLine != 0) {
-        PvhReadCommandLine((const char *)Start->CommandLine);
+    if (!PvhCopyText(PvhBootInfo.CommandLine, HALP_COMMAND_LINE, Start->CommandLine)) {
+        HalpRefuse("the command line is too long");
     }
     PvhBootInfo.AcpiRoot = Start->AcpiRoot;
     HalpStartMachine(&PvhBootInfo);

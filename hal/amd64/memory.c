@@ -58,17 +58,15 @@ HalpImageFrame(const UCHAR *Address)
 }
 
 static VOID
-HalpKeepImageAndFiles(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock)
+HalpKeepImageAndFiles(const HALP_BOOT_INFO *Info)
 {
     ULONG64 Base;
     ULONG Index;
 
     HalpKeep(HalpImageFrame(HalpTextStart), HalpImageFrame(HalpKernelEnd));
-    for (Index = 0; Index < Info->ImageCount; Index += 1) {
-        Base = Info->Images[Index].Base;
-        HalpKeep(Base >> PAGE_SHIFT, (Base + Info->Images[Index].Size + PAGE_SIZE - 1) >> PAGE_SHIFT);
-        LoaderBlock->Images[Index].Bytes = (PVOID)(HALP_DIRECT_MAP + Base);
-        LoaderBlock->Images[Index].Size = Info->Images[Index].Size;
+    for (Index = 0; Index < Info->FileCount; Index += 1) {
+        Base = Info->Files[Index].Base;
+        HalpKeep(Base >> PAGE_SHIFT, (Base + Info->Files[Index].Size + PAGE_SIZE - 1) >> PAGE_SHIFT);
     }
 }
 
@@ -257,7 +255,7 @@ HalpInitializeMemory(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock, 
     ULONG Index;
 
     HalpReadMap(Info);
-    HalpKeepImageAndFiles(Info, LoaderBlock);
+    HalpKeepImageAndFiles(Info);
     HalpKeepTables(Processors);
     MappedRecords = 0;
     for (Index = 0; Index < HalpRamCount; Index += 1) {

@@ -1,96 +1,189 @@
 /*
- * options.c - the command line and the seed.
+ * options.c - what the run is to be: words, and the files they name.
  *
- *   seed=N  pagefile=BYTES  image=NAME  test=WORD
+ * A word is an option's name, or name=value. The loader's command line has words separated by spaces. A pack among the files
+ * may have more, in its file HALP_WORDS_FILE, each ended by a zero byte, so that a value can have any other. What the
+ * options mean is in hal/option.c, but for
  *
- * image names the first file that the loader put into RAM; test (kernel tests only) picks tests by name.
- * Words are separated by spaces; a mistake is one line and status 2. Owns the generator behind HalRandom,
- * which places things as the hosted machine's does: a function of the seed and of how often it was asked.
+ *   test=WORD               kernel tests only: picks tests by name
+ *   memory=, processors=    for whoever made the machine; ignored
+ *
+ * A file that a word names is looked for in the packs, then among the loader's files; a single file without a name answers
+ * to any. Files that no word names, if there is no image, are the images. A mistake is one line and status 2. Owns the
+ * generator behind HalRandom, which places things as the hosted machine's does: a function of the seed and of how often it
+ * was asked.
  */
-#include "halp.h"
+#include "pack.h"
+#include <hal/option.h>
 
+#define HALP_WORDS_FILE "ntmm-options"
+
+static const HALP_BOOT_INFO *HalpBootFiles;
 static char HalpCommandLine[HALP_COMMAND_LINE];
 static ULONG64 HalpSeedState;
 
-/* The value if Word is Name=value, else NULL. */
-static const char *
-HalpOptionValue(const char *Word, const char *Name)
+static VOID
+HalpPutWords(const char *const *Words, ULONG Count)
 {
-    while (*Name != 0 && *Word == *Name) {
-        Word += 1;
-        Name += 1;
+    SIZE_T Length;
+    ULONG Index;
+
+    for (Index = 0; Index < Count; Index += 1) {
+        for (Length = 0; Words[Index][Length] != 0; Length += 1) {
+        }
+        HalPutDiagnostic(Words[Index], Length);
     }
-    return *Name == 0 && *Word == '=' ? Word + 1 : NULL;
 }
 
-/* A number, decimal or 0x. */
-static ULONG64
-HalpOptionNumber(const char *Text)
+VOID DECLSPEC_NORETURN
+HalpRefuseOption(const char *Option, const char *Value, const char *Why)
 {
-    ULONG64 Value;
-    ULONG Base;
-    ULONG Digit;
+    const char *const Words[] = {"ntmm: ", Option, Value == NULL ? "" : ": \"", Value == NULL ? "" : Value,
+                                 Value == NULL ? "" : "\"", " ", Why, "\n"};
 
-    Base = 10;
-    if (Text[0] == '0' && (Text[1] == 'x' || Text[1] == 'X')) {
-        Base = 16;
-        Text += 2;
-    }
-    if (*Text == 0) {
-        HalpRefuse("an option's number is missing");
-    }
-    for (Value = 0; *Text != 0; Text += 1) {
-        Digit = *Text >= '0' && *Text <= '9' ? (ULONG)(*Text - '0') : (ULONG)((*Text | 0x20) - 'a') + 10;
-        if (Digit >= Base || Value > (MAXULONGLONG - Digit) / Base) {
-            HalpRefuse("an option's number is none");
+    HalpPutWords(Words, RTL_NUMBER_OF(Words));
+    HalExit(2);
+}
+
+/* --- Files ------------------------------------------------------------------------------------------------- */
+
+static BOOLEAN
+HalpFindInPack(const HALP_BOOT_FILE *Pack, const char *Name, PHALP_FILE File)
+{
+    ULONG64 Offset;
+
+    for (Offset = 0; HalpNextInPack(Pack, &Offset, File);) {
+        if (HalpSameName(File->Name, Name)) {
+            return TRUE;
         }
-        Value = Value * Base + Digit;
     }
-    return Value;
+    return FALSE;
+}
+
+const VOID *
+HalpOptionFile(const char *Option, const char *Path, PSIZE_T Size)
+{
+    const HALP_BOOT_FILE *Boot;
+    HALP_FILE File;
+
+    for (Boot = HalpBootFiles->Files; Boot < HalpBootFiles->Files + HalpBootFiles->FileCount; Boot += 1) {
+        if (HalpIsPack(Boot) ? HalpFindInPack(Boot, Path, &File)
+                             : Boot->Name[0] == 0 || HalpSameName(Boot->Name, Path)) {
+            *Size = HalpIsPack(Boot) ? File.Size : Boot->Size;
+            return HalpIsPack(Boot) ? File.Bytes : HalpFileBytes(Boot);
+        }
+    }
+    HalpRefuseOption(Option, Path, "is not among the files the machine was given");
+}
+
+/* --- Words ------------------------------------------------------------------------------------------------- */
+
+/* Everything after the first "=", which becomes the end of the name; NULL if there is none. */
+static char *
+HalpSplitWord(char *Word)
+{
+    for (; *Word != 0; Word += 1) {
+        if (*Word == '=') {
+            *Word = 0;
+            return Word + 1;
+        }
+    }
+    return NULL;
 }
 
 static VOID
-HalpReadOption(PHAL_LOADER_BLOCK LoaderBlock, const char *Word)
+HalpTakeTest(PHAL_LOADER_BLOCK LoaderBlock, const char *Value)
 {
-    const char *Value;
+    if (Value == NULL) {
+        HalpRefuseOption("test", NULL, "needs a value");
+    }
+    LoaderBlock->Images[0].Name = Value;
+    LoaderBlock->ImageCount = MAX(LoaderBlock->ImageCount, 1);
+}
 
-    if ((Value = HalpOptionValue(Word, "seed")) != NULL) {
-        LoaderBlock->Seed = HalpOptionNumber(Value);
-    } else if ((Value = HalpOptionValue(Word, "pagefile")) != NULL) {
-        LoaderBlock->PageFileBytes = HalpOptionNumber(Value);
-    } else if ((Value = HalpOptionValue(Word, "image")) != NULL) {
-        LoaderBlock->Images[0].Name = Value;
-    } else if ((Value = HalpOptionValue(Word, "test")) != NULL) {
-        LoaderBlock->Images[0].Name = Value;
-        LoaderBlock->ImageCount = MAX(LoaderBlock->ImageCount, 1);
-    } else {
-        HalpRefuse("there is an option on the command line that does not exist");
+/* What the machine is, and is not told. */
+static BOOLEAN
+HalpIsForOthers(const char *Name)
+{
+    return HalpSameName(Name, "memory") || HalpSameName(Name, "processors");
+}
+
+static VOID
+HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
+{
+    char *Value;
+
+    Value = HalpSplitWord(Word);
+    if (HalpSameName(Word, "test")) {
+        HalpTakeTest(LoaderBlock, Value);
+    } else if (!HalpIsForOthers(Word) && !HalpTakeOption(LoaderBlock, Word, Value)) {
+        HalpRefuseOption(Word, NULL, "is an option that does not exist");
+    }
+}
+
+/* Words ended by zero bytes; what follows the last of those is no word. */
+static VOID
+HalpReadWords(PHAL_LOADER_BLOCK LoaderBlock, char *Words, SIZE_T Size)
+{
+    SIZE_T Index;
+    SIZE_T Start;
+
+    Start = 0;
+    for (Index = 0; Index < Size; Index += 1) {
+        if (Words[Index] == 0) {
+            if (Index != Start) {
+                HalpReadWord(LoaderBlock, Words + Start);
+            }
+            Start = Index + 1;
+        }
+    }
+}
+
+static VOID
+HalpReadPacks(PHAL_LOADER_BLOCK LoaderBlock)
+{
+    const HALP_BOOT_FILE *Boot;
+    HALP_FILE File;
+
+    for (Boot = HalpBootFiles->Files; Boot < HalpBootFiles->Files + HalpBootFiles->FileCount; Boot += 1) {
+        if (HalpIsPack(Boot) && HalpFindInPack(Boot, HALP_WORDS_FILE, &File)) {
+            HalpReadWords(LoaderBlock, (char *)File.Bytes, File.Size);
+        }
+    }
+}
+
+/* Nobody named an image: every file is one. */
+static VOID
+HalpTakeAllFiles(PHAL_LOADER_BLOCK LoaderBlock)
+{
+    const HALP_BOOT_FILE *Boot;
+    PHAL_IMAGE_FILE Image;
+
+    for (Boot = HalpBootFiles->Files; Boot < HalpBootFiles->Files + HalpBootFiles->FileCount; Boot += 1) {
+        if (!HalpIsPack(Boot)) {
+            Image = &LoaderBlock->Images[LoaderBlock->ImageCount];
+            Image->Name = Boot->Name[0] != 0 ? Boot->Name : "image";
+            Image->Bytes = HalpFileBytes(Boot);
+            Image->Size = Boot->Size;
+            LoaderBlock->ImageCount += 1;
+        }
     }
 }
 
 VOID
 HalpReadOptions(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock)
 {
-    char *Word;
     ULONG Index;
-    BOOLEAN InWord;
 
+    HalpBootFiles = Info;
     LoaderBlock->Seed = 1;
-    for (Index = 0; Index < Info->ImageCount; Index += 1) {
-        LoaderBlock->Images[Index].Name = "image";
-    }
-    LoaderBlock->ImageCount = Info->ImageCount;
-    Word = HalpCommandLine;
-    InWord = FALSE;
     for (Index = 0; Index < HALP_COMMAND_LINE; Index += 1) {
         HalpCommandLine[Index] = Info->CommandLine[Index] == ' ' ? 0 : Info->CommandLine[Index];
-        if (HalpCommandLine[Index] != 0 && !InWord) {
-            Word = &HalpCommandLine[Index];
-            InWord = TRUE;
-        } else if (HalpCommandLine[Index] == 0 && InWord) {
-            HalpReadOption(LoaderBlock, Word);
-            InWord = FALSE;
-        }
+    }
+    HalpReadWords(LoaderBlock, HalpCommandLine, HALP_COMMAND_LINE);
+    HalpReadPacks(LoaderBlock);
+    if (LoaderBlock->ImageCount == 0) {
+        HalpTakeAllFiles(LoaderBlock);
     }
     HalpInitializeSeed(LoaderBlock->Seed);
 }

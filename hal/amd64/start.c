@@ -3,7 +3,7 @@
  *
  * Entered by boot/ in long mode on the entry stub's tables and stack, interrupts off. Descriptor tables come
  * first, so that a fault on the way is a line and not a reset; then memory, after which nothing of the entry
- * stub is used; then the region behind gs, the local APIC, the clocks, and the core.
+ * stub is used; then the options, for which files are looked up where they will stay; then the region behind gs, the local APIC, the clocks, and the core.
  */
 #include "halp.h"
 
@@ -18,10 +18,10 @@ HalpStartMachine(const HALP_BOOT_INFO *Info)
     HalpInitializeConsole();
     HalpPrepareProcessor();
     HalpLoadDescriptors(Processor);
-    HalpReadOptions(Info, &HalpLoaderBlock);
     HalpLoaderBlock.MachineName = "amd64";
     HalpLoaderBlock.Isolation = "page tables";
     HalpInitializeMemory(Info, &HalpLoaderBlock, 1);
+    HalpReadOptions(Info, &HalpLoaderBlock);
     HalpInitializeProcessor(0);
     HalpWriteMsr(HALP_MSR_GS_BASE, (ULONG_PTR)Processor->Pcr);
     HalpInitializeApic();

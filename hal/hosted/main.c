@@ -1,5 +1,5 @@
 /*
- * main.c - the hosted machine's process: options, images, and the order in which it is put
+ * main.c - the hosted machine's process: options, files, and the order in which it is put
  * together.
  *
  *   ntmm-hosted --memory BYTES --processors N --seed N [--pagefile BYTES] [--nodes N]
@@ -16,6 +16,7 @@
 #include "halp.h"
 #include "hostsys.h"
 
+#include <hal/option.h>
 #include <ntexport.h>
 
 #include <errno.h>
@@ -36,8 +37,6 @@ static HAL_LOADER_BLOCK HalpLoaderBlock;
 typedef struct _HALP_OPTIONS {
     ULONG64 Memory;
     ULONG64 Processors;
-    ULONG64 PageFile;
-    ULONG64 Seed;
     ULONG64 Nodes;
     ULONG64 ReportFd;
     ULONG64 Timeout;
@@ -62,27 +61,22 @@ HalpRefuse(const char *Format, ...)
     HalExit(2);
 }
 
-static ULONG64
-HalpParseNumber(const char *Option, const char *Text, ULONG64 Lowest, ULONG64 Highest)
+VOID DECLSPEC_NORETURN
+HalpRefuseOption(const char *Option, const char *Value, const char *Why)
 {
-    ULONG64 Value;
-    char *End;
-
-    errno = 0;
-    Value = strtoull(Text, &End, 0);
-    if (errno != 0 || End == Text || *End != 0 || *Text == '-' || Value < Lowest || Value > Highest) {
-        HalpRefuse("%s: \"%s\" is not a number from %llu to %llu", Option, Text, Lowest, Highest);
+    if (Value == NULL) {
+        HalpRefuse("--%s %s", Option, Why);
     }
-    return Value;
+    HalpRefuse("--%s: \"%s\" %s", Option, Value, Why);
 }
 
 /*
- * --- Images -------------------------------------------------------------------------------------
- * -------------
+ * --- Files ----------------------------------------------------------------------------------------
  */
 
-static PVOID
-HalpReadFile(const char *Path, PSIZE_T Size)
+/* The whole of it, read before anything is given up. */
+const VOID *
+HalpOptionFile(const char *Option, const char *Path, PSIZE_T Size)
 {
     struct stat Status;
     PUCHAR Bytes;
@@ -117,102 +111,14 @@ HalpReadFile(const char *Path, PSIZE_T Size)
     return Bytes;
 }
 
-static VOID
-HalpAddImage(const char *Path)
-{
-    PHAL_IMAGE_FILE Image;
-    const char *Slash;
-
-    if (HalpLoaderBlock.ImageCount == HAL_MAXIMUM_IMAGES) {
-        HalpRefuse("at most %d images can be loaded", HAL_MAXIMUM_IMAGES);
-    }
-    Image = &HalpLoaderBlock.Images[HalpLoaderBlock.ImageCount];
-    Slash = strrchr(Path, '/');
-    Image->Name = Slash == NULL ? Path : Slash + 1;
-    Image->Bytes = HalpReadFile(Path, &Image->Size);
-    HalpLoaderBlock.ImageCount += 1;
-}
-
-/*
- * --- Requests -------------------------------------------------------------------------------------
- */
-
-/* CODE:OUTPUT:DEVICE, the numbers in decimal; DEVICE may be empty. */
-static VOID
-HalpAddRequest(const char *Value)
-{
-    PHAL_REQUEST Request;
-    ULONG64 Code;
-    ULONG64 OutputLength;
-    char *Colon;
-
-    if (HalpLoaderBlock.RequestCount == HAL_MAXIMUM_REQUESTS) {
-        HalpRefuse("at most %d requests can be made", HAL_MAXIMUM_REQUESTS);
-    }
-    Code = strtoull(Value, &Colon, 10);
-    OutputLength = *Colon == ':' ? strtoull(Colon + 1, &Colon, 10) : 0;
-    if (*Colon != ':' || Code > MAXULONG || OutputLength > HAL_MAXIMUM_REQUEST_BYTES) {
-        HalpRefuse("--ioctl: \"%s\" is not CODE:OUTPUT:DEVICE", Value);
-    }
-    Request = &HalpLoaderBlock.Requests[HalpLoaderBlock.RequestCount];
-    Request->Code = (ULONG)Code;
-    Request->OutputLength = (ULONG)OutputLength;
-    Request->Device = Colon + 1;
-    HalpLoaderBlock.RequestCount += 1;
-}
-
-static ULONG
-HalpHexDigit(char Digit)
-{
-    const char *Digits = "0123456789abcdef";
-    const char *Place;
-
-    Place = Digit == 0 ? NULL : strchr(Digits, Digit | (Digit >= 'A' ? 0x20 : 0));
-    if (Place == NULL) {
-        HalpRefuse("--ioctl-hex: not pairs of hexadecimal digits");
-    }
-    return (ULONG)(Place - Digits);
-}
-
-/* The input of the last request: digits, or a file. */
-static VOID
-HalpAddInput(const char *Value, BOOLEAN File)
-{
-    PHAL_REQUEST Request;
-    PUCHAR Bytes;
-    SIZE_T Size;
-    SIZE_T Index;
-
-    if (HalpLoaderBlock.RequestCount == 0) {
-        HalpRefuse("input without --ioctl");
-    }
-    Request = &HalpLoaderBlock.Requests[HalpLoaderBlock.RequestCount - 1];
-    if (File) {
-        Bytes = HalpReadFile(Value, &Size);
-    } else {
-        Size = (strlen(Value) + 1) / 2;
-        Bytes = malloc(Size + 1);
-        if (Bytes == NULL) {
-            HalpRefuse("--ioctl-hex: no memory");
-        }
-        for (Index = 0; Index < Size; Index += 1) {
-            Bytes[Index] = (UCHAR)(HalpHexDigit(Value[2 * Index]) << 4 | HalpHexDigit(Value[2 * Index + 1]));
-        }
-    }
-    if (Size > HAL_MAXIMUM_REQUEST_BYTES) {
-        HalpRefuse("%s: more than a request's input can be", Value);
-    }
-    Request->Input = Bytes;
-    Request->InputLength = (ULONG)Size;
-}
-
 /*
  * --- Options ------------------------------------------------------------------------------------
  * ---------------
  */
 
-static VOID
-HalpParseOption(HALP_OPTIONS *Options, const char *Option, const char *Value)
+/* An option that only this machine has. */
+static BOOLEAN
+HalpParseOwn(HALP_OPTIONS *Options, const char *Name, const char *Value)
 {
     struct {
         const char *Name;
@@ -220,35 +126,21 @@ HalpParseOption(HALP_OPTIONS *Options, const char *Option, const char *Value)
         ULONG64 Lowest;
         ULONG64 Highest;
     } const Numbers[] = {
-        {"--memory", &Options->Memory, 0, MAXULONGLONG},
-        {"--processors", &Options->Processors, 1, HAL_MAXIMUM_PROCESSORS},
-        {"--pagefile", &Options->PageFile, 0, MAXULONGLONG},
-        {"--seed", &Options->Seed, 0, MAXULONGLONG},
-        {"--nodes", &Options->Nodes, 1, 16},
-        {"--report-fd", &Options->ReportFd, 0, 1023},
-        {"--timeout-ms", &Options->Timeout, 0, 1000000000000ull},
+        {"memory", &Options->Memory, 0, MAXULONGLONG},
+        {"processors", &Options->Processors, 1, HAL_MAXIMUM_PROCESSORS},
+        {"nodes", &Options->Nodes, 1, 16},
+        {"report-fd", &Options->ReportFd, 0, 1023},
+        {"timeout-ms", &Options->Timeout, 0, 1000000000000ull},
     };
     ULONG Index;
 
-    if (strcmp(Option, "--drive") == 0) {
-        return; /* no file is mapped yet; the supervisor says so */
-    }
-    if (strcmp(Option, "--ioctl") == 0) {
-        HalpAddRequest(Value);
-        return;
-    }
-    if (strcmp(Option, "--ioctl-hex") == 0 || strcmp(Option, "--ioctl-file") == 0) {
-        HalpAddInput(Value, Option[8] == 'f');
-        return;
-    }
     for (Index = 0; Index < RTL_NUMBER_OF(Numbers); Index += 1) {
-        if (strcmp(Option, Numbers[Index].Name) == 0) {
-            *Numbers[Index].Place =
-                HalpParseNumber(Option, Value, Numbers[Index].Lowest, Numbers[Index].Highest);
-            return;
+        if (strcmp(Name, Numbers[Index].Name) == 0) {
+            *Numbers[Index].Place = HalpOptionNumber(Name, Value, Numbers[Index].Lowest, Numbers[Index].Highest);
+            return TRUE;
         }
     }
-    HalpRefuse("%s: no such option", Option);
+    return FALSE;
 }
 
 static VOID
@@ -257,13 +149,20 @@ HalpParse(HALP_OPTIONS *Options, int Count, char **Words)
     int Index;
 
     for (Index = 1; Index < Count; Index += 1) {
+        const char *Name = Words[Index] + 2;
+
         if (strncmp(Words[Index], "--", 2) != 0) {
-            HalpAddImage(Words[Index]);
+            HalpTakeOption(&HalpLoaderBlock, "image", Words[Index]);
+        } else if (HalpOptionIsFlag(Name)) {
+            HalpTakeOption(&HalpLoaderBlock, Name, NULL);
         } else if (Index + 1 == Count) {
-            HalpRefuse("%s: a value is missing", Words[Index]);
+            HalpRefuseOption(Name, NULL, "needs a value");
         } else {
-            HalpParseOption(Options, Words[Index], Words[Index + 1]);
             Index += 1;
+            if (!HalpParseOwn(Options, Name, Words[Index]) &&
+                !HalpTakeOption(&HalpLoaderBlock, Name, Words[Index])) {
+                HalpRefuseOption(Name, NULL, "does not exist");
+            }
         }
     }
 }
@@ -314,18 +213,17 @@ HalpPrintExports(VOID)
 int
 main(int Count, char **Words)
 {
-    HALP_OPTIONS Options = {256ull << 20, 2, 0, 1, 1, MAXULONG, 0};
+    HALP_OPTIONS Options = {256ull << 20, 2, 1, MAXULONG, 0};
 
     if (Count == 2 && strcmp(Words[1], "--exports") == 0) {
         return HalpPrintExports();
     }
     HalpStopRandomization(Words);
+    HalpLoaderBlock.Seed = 1;
     HalpParse(&Options, Count, Words);
     HalpInitializeConsole(Options.ReportFd == MAXULONG ? -1 : (int)Options.ReportFd);
-    HalpInitializeSeed(Options.Seed);
-    HalpLoaderBlock.Seed = Options.Seed;
+    HalpInitializeSeed(HalpLoaderBlock.Seed);
     HalpLoaderBlock.MemoryBytes = Options.Memory;
-    HalpLoaderBlock.PageFileBytes = Options.PageFile;
     HalpLoaderBlock.MachineName = "hosted";
     HalpLoaderBlock.Isolation = "none";
     HalpInitializeTlb();

@@ -20,7 +20,8 @@
 #include <hal/hal.h>
 
 #define HALP_BOOT_RANGES  64
-#define HALP_BOOT_IMAGES  4
+#define HALP_BOOT_FILES   16
+#define HALP_FILE_NAME    64
 #define HALP_COMMAND_LINE 1024
 
 typedef struct _HALP_BOOT_RANGE {
@@ -28,11 +29,17 @@ typedef struct _HALP_BOOT_RANGE {
     ULONG64 Size;
 } HALP_BOOT_RANGE, *PHALP_BOOT_RANGE;
 
+typedef struct _HALP_BOOT_FILE {
+    ULONG64 Base; /* bytes */
+    ULONG64 Size;
+    char Name[HALP_FILE_NAME]; /* empty if the loader does not say; cut off if it is longer */
+} HALP_BOOT_FILE, *PHALP_BOOT_FILE;
+
 typedef struct _HALP_BOOT_INFO {
     ULONG RamCount;
     HALP_BOOT_RANGE Ram[HALP_BOOT_RANGES]; /* usable RAM, in any order, the image and the files in it */
-    ULONG ImageCount;
-    HALP_BOOT_RANGE Images[HALP_BOOT_IMAGES]; /* files the loader put into RAM */
+    ULONG FileCount;
+    HALP_BOOT_FILE Files[HALP_BOOT_FILES]; /* what the loader put into RAM besides the kernel */
     char CommandLine[HALP_COMMAND_LINE];
     ULONG64 AcpiRoot; /* physical address of the RSDP, 0 if it is not known */
 } HALP_BOOT_INFO, *PHALP_BOOT_INFO;
