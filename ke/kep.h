@@ -55,6 +55,7 @@ typedef struct _KI_PROCESSOR {
 #define KI_IPI_DPC 0x2
 #define KI_IPI_CALL 0x4
 #define KI_IPI_FREEZE 0x8
+#define KI_IPI_APC 0x10
 
 extern KI_PROCESSOR KiProcessors[HAL_MAXIMUM_PROCESSORS];
 
@@ -133,6 +134,9 @@ VOID KiChargeQuantumLocked(ULONG64 Ticks);
 
 /* An object was signaled: release whom it satisfies. Lock held. Increment: priority boost of released threads. */
 VOID KiWaitTestLocked(PVOID Object, KPRIORITY Increment);
+
+/* Take a waiting thread off all lists and let it run: its wait returns Status. Lock held. */
+VOID KiUnwaitLocked(struct _KTHREAD *Thread, NTSTATUS Status, KPRIORITY Increment);
 
 /* Finish a routine that changed an object: with Wait, stay raised for the wait that follows. */
 VOID KiExitDispatcher(KIRQL OldIrql, BOOLEAN Wait);

@@ -9,6 +9,7 @@
  * KiSoftwareInterrupt may return on another processor than it was called on: it is where threads are preempted.
  */
 #include "kep.h"
+#include "apc.h"
 #include <ntexport.h>
 
 KI_PROCESSOR KiProcessors[HAL_MAXIMUM_PROCESSORS];
@@ -105,7 +106,8 @@ KiSoftwareInterrupt(KIRQL Irql)
 {
     PKI_PROCESSOR Self;
 
-    if (Irql != DISPATCH_LEVEL) {
+    if (Irql == APC_LEVEL) {
+        KiDeliverApcs();
         return;
     }
     Self = KiThisProcessor();
@@ -190,6 +192,9 @@ KiIpiInterrupt(PKTRAP_FRAME TrapFrame)
     }
     if ((Pending & (KI_IPI_RESCHEDULE | KI_IPI_DPC)) != 0) {
         HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
+    }
+    if ((Pending & KI_IPI_APC) != 0) {
+        HalRequestSoftwareInterrupt(APC_LEVEL);
     }
     if ((Pending & KI_IPI_CALL) != 0) {
         KiEnterBoundary();

@@ -15,10 +15,11 @@
  * makes the lock free hands it to the first in line, so a lock is never free while anybody waits, and nobody
  * is overtaken. A block may be gone as soon as its event is set.
  *
- * Nothing fails. Acquiring may block, at <= APC_LEVEL. Documents: "ExAcquirePushLockExclusive" and its
+ * Nothing fails. Acquiring may block, at <= APC_LEVEL. While a thread holds a lock of the core's no APC is delivered to it. Documents: "ExAcquirePushLockExclusive" and its
  * relatives.
  */
 #include "push.h"
+#include "apc.h"
 #include <ntexport.h>
 
 #define KIP_LOCKED 0x1ull
@@ -225,10 +226,29 @@ KipReleasePushLock(PEX_PUSH_LOCK PushLock, BOOLEAN Exclusive)
 
 /* --- The core's forms ------------------------------------------------------------------------- */
 
+/* An APC must not find its own thread in the middle of what a lock guards. */
+static VOID
+KipKeepApcsAway(VOID)
+{
+    KiCurrentThread()->SpecialApcDisable -= 1;
+}
+
+static VOID
+KipLetApcsIn(VOID)
+{
+    struct _KTHREAD *Thread = KiCurrentThread();
+
+    Thread->SpecialApcDisable += 1;
+    if (Thread->SpecialApcDisable == 0) {
+        KiCheckApcs(Thread);
+    }
+}
+
 VOID
 KiAcquirePushLockExclusive(PEX_PUSH_LOCK PushLock, LOCK_RANK Rank)
 {
     KiCheckPushRank(PushLock, Rank);
+    KipKeepApcsAway();
     KipAcquirePushLock(PushLock, TRUE);
     KiNotePushLock(PushLock, Rank);
 }
@@ -237,6 +257,7 @@ VOID
 KiAcquirePushLockShared(PEX_PUSH_LOCK PushLock, LOCK_RANK Rank)
 {
     KiCheckPushRank(PushLock, Rank);
+    KipKeepApcsAway();
     KipAcquirePushLock(PushLock, FALSE);
     KiNotePushLock(PushLock, Rank);
 }
@@ -245,7 +266,9 @@ BOOLEAN
 KiTryPushLockExclusive(PEX_PUSH_LOCK PushLock, LOCK_RANK Rank)
 {
     HalChoicePoint(HalChoiceLock);
+    KipKeepApcsAway();
     if (!KipTryPushLock(PushLock, TRUE)) {
+        KipLetApcsIn();
         return FALSE;
     }
     KiNotePushLock(PushLock, Rank);
@@ -256,7 +279,9 @@ BOOLEAN
 KiTryPushLockShared(PEX_PUSH_LOCK PushLock, LOCK_RANK Rank)
 {
     HalChoicePoint(HalChoiceLock);
+    KipKeepApcsAway();
     if (!KipTryPushLock(PushLock, FALSE)) {
+        KipLetApcsIn();
         return FALSE;
     }
     KiNotePushLock(PushLock, Rank);
@@ -268,6 +293,7 @@ KiReleasePushLockExclusive(PEX_PUSH_LOCK PushLock)
 {
     KiForgetPushLock(PushLock);
     NT_VERIFY(KipReleasePushLock(PushLock, TRUE));
+    KipLetApcsIn();
 }
 
 VOID
@@ -275,6 +301,7 @@ KiReleasePushLockShared(PEX_PUSH_LOCK PushLock)
 {
     KiForgetPushLock(PushLock);
     NT_VERIFY(KipReleasePushLock(PushLock, FALSE));
+    KipLetApcsIn();
 }
 
 /* --- Drivers' locks --------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@
  *
  *                KiReadyThreadLocked            KipSelectLocked
  *   Initialized ---------------------> Ready <=================> Running ---> Terminated (KiExitThread)
- *   Waiting ------(KipUnwait)--------/          KiPreemptLocked      \---> Waiting (KipBlock in wait.c)
+ *   Waiting ------(KiUnwaitLocked)--------/          KiPreemptLocked      \---> Waiting (KipBlock in wait.c)
  *
  * Everything here holds the dispatcher lock, and the lock stays held across HalSwitchStack: see kep.h. So
  * Previous, whom a switch left, is safe to look after on the new stack: it has ended for good, or it is a

@@ -6,6 +6,7 @@
  * it from there (KiWaitForEndedThread) may free its stack at once.
  */
 #include "kep.h"
+#include "apc.h"
 #include "exception.h"
 #include <ntexport.h>
 
@@ -34,6 +35,8 @@ KipInitializeThread(struct _KTHREAD *Thread, CHAR Priority)
     Thread->Header.Size = sizeof(KTHREAD) / sizeof(LONG) < 256 ? (UCHAR)(sizeof(KTHREAD) / sizeof(LONG)) : 0;
     InitializeListHead(&Thread->Header.WaitListHead);
     InitializeListHead(&Thread->MutantListHead);
+    InitializeListHead(&Thread->ApcListHead[KernelMode]);
+    InitializeListHead(&Thread->ApcListHead[UserMode]);
     Thread->BoundaryTop = Thread->Boundaries;
     Thread->BoundaryLimit = Thread->Boundaries + KI_BOUNDARY_RECORDS;
     Thread->Priority = Priority;
@@ -131,6 +134,7 @@ KipCheckExit(struct _KTHREAD *Thread)
 static VOID DECLSPEC_NORETURN
 KipEndThread(struct _KTHREAD *Thread, NTSTATUS ExitStatus)
 {
+    KiRundownApcs(Thread);
     KiLockDispatcher();
     KiAbandonMutantsLocked(Thread);
     Thread->ExitStatus = ExitStatus;
@@ -193,6 +197,9 @@ KiFinishSwitchLocked(VOID)
         InsertTailList(&KiEndedThreads, &Previous->ReadyEntry);
         KiEndedCount.Header.SignalState += 1;
         KiWaitTestLocked(&KiEndedCount, 0);
+    }
+    if (KiCurrentThread()->KernelApcPending) {
+        HalRequestSoftwareInterrupt(APC_LEVEL);
     }
 }
 

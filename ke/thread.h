@@ -76,9 +76,14 @@ typedef struct _KTHREAD {
     KTIMER Timer;                          /* (D) time-outs of waits */
     LIST_ENTRY MutantListHead;             /* (D) mutants it owns */
 
-    /* APC-disable regions: negative counts, as debuggers show them. */
+    /* APCs, and the regions without: negative counts, as debuggers show them. */
     SHORT KernelApcDisable;                /* (S) */
     SHORT SpecialApcDisable;               /* (S) */
+    LIST_ENTRY ApcListHead[MaximumMode];   /* (D) KAPC.ApcListEntry */
+    UCHAR KernelApcPending;                /* (D) the kernel list may have something to deliver */
+    UCHAR KernelApcInProgress;             /* (S) a normal routine runs */
+    UCHAR ApcClosed;                       /* (D) the thread is ending */
+    KIRQL BlockIrql;                       /* (S) at which it waits */
 
     /* Rank checker. */
     ULONG PushLockCount;                   /* (S) */

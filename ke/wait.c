@@ -9,13 +9,15 @@
  * slip in between.
  *
  * The wait's result is known when the thread is released: the number of the object, with STATUS_ABANDONED_WAIT_0
- * added for an abandoned mutant, or STATUS_TIMEOUT. Nothing alerts threads or sends them user APCs, so Alertable and
- * WaitMode change nothing.
+ * added for an abandoned mutant, or STATUS_TIMEOUT. A kernel APC ends the wait with STATUS_KERNEL_APC, which callers never
+ * see: it is delivered as IRQL falls, and the wait begins again, at the end of the line, with what is left of its time.
+ * Nothing alerts threads or lets user APCs run, so Alertable and WaitMode change nothing.
  *
  * Waiting with a time-out other than zero at DISPATCH_LEVEL or above is bug check 0xB8 whether or not the
  * object is signaled.
  */
 #include "kep.h"
+#include "apc.h"
 #include <ntexport.h>
 
 #define KI_BLOCK_TIMER THREAD_WAIT_OBJECTS
@@ -72,9 +74,8 @@ KipSatisfy(PDISPATCHER_HEADER Object, struct _KTHREAD *Thread)
     return Status;
 }
 
-/* Take the thread off all lists and let it run with Status. */
-static VOID
-KipUnwait(struct _KTHREAD *Thread, NTSTATUS Status, KPRIORITY Increment)
+VOID
+KiUnwaitLocked(struct _KTHREAD *Thread, NTSTATUS Status, KPRIORITY Increment)
 {
     ULONG Index;
     CHAR Boosted;
@@ -136,7 +137,7 @@ KiWaitTestLocked(PVOID Object, KPRIORITY Increment)
         } else if (KipSatisfy(Header, Thread) == STATUS_ABANDONED) {
             Status |= STATUS_ABANDONED_WAIT_0;
         }
-        KipUnwait(Thread, Status, Increment);
+        KiUnwaitLocked(Thread, Status, Increment);
         /* The thread may have had more blocks in this list: begin again. */
         Entry = Header->WaitListHead.Flink;
     }
@@ -183,19 +184,33 @@ KipCheckMayBlock(struct _KTHREAD *Thread, PLARGE_INTEGER Timeout)
     NT_VERIFY(!Thread->Idle);
 }
 
+/* When a wait that begins now is over; HAL_NO_TIME for ever, 0 at once. */
+static ULONG64
+KipDueTime(PLARGE_INTEGER Timeout)
+{
+    if (Timeout == NULL) {
+        return HAL_NO_TIME;
+    }
+    return Timeout->QuadPart == 0 ? 0 : KiDueInterruptTime(Timeout->QuadPart);
+}
+
 /*
- * Block on the Count blocks of Blocks, filled but not on lists, and the time-out; lock held. FALSE if the time
- * is over already. The result is in Thread->WaitStatus.
+ * Block on the Count blocks of Blocks, filled but not on lists, and the time-out; lock held, OldIrql as before it. FALSE
+ * if the time is over already. The result is in Thread->WaitStatus.
  */
 static BOOLEAN
-KipBlock(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, PLARGE_INTEGER Timeout, USHORT TimeoutKey)
+KipBlock(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, ULONG64 DueTime, USHORT TimeoutKey, KIRQL OldIrql)
 {
     PKWAIT_BLOCK TimerBlock = &Thread->WaitBlocks[KI_BLOCK_TIMER];
     PDISPATCHER_HEADER Header;
     ULONG Index;
 
-    if (Timeout != NULL) {
-        if (Timeout->QuadPart == 0 || !KiInsertTimerLocked(&Thread->Timer, KiDueInterruptTime(Timeout->QuadPart))) {
+    if (DueTime != 0 && KiMayDeliverApcLocked(Thread, OldIrql)) {
+        Thread->WaitStatus = STATUS_KERNEL_APC;
+        return TRUE;
+    }
+    if (DueTime != HAL_NO_TIME) {
+        if (DueTime == 0 || !KiInsertTimerLocked(&Thread->Timer, DueTime)) {
             return FALSE;
         }
         Thread->Timer.Header.SignalState = 0;
@@ -212,6 +227,7 @@ KipBlock(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, PLARGE_INTEG
     }
     Thread->WaitBlockList = Blocks;
     Thread->WaitBlockCount = Count;
+    Thread->BlockIrql = OldIrql;
     Thread->State = Waiting;
     KiSwapThreadLocked();
     return TRUE;
@@ -219,13 +235,12 @@ KipBlock(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, PLARGE_INTEG
 
 /* Nothing was there to take at once: block, or say that the time is over. Unlocks. */
 static NTSTATUS
-KipWait(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, PLARGE_INTEGER Timeout, KWAIT_REASON Reason,
-        KIRQL OldIrql)
+KipWait(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, ULONG64 DueTime, KWAIT_REASON Reason, KIRQL OldIrql)
 {
     NTSTATUS Status = STATUS_TIMEOUT;
 
     Thread->WaitReason = (UCHAR)Reason;
-    if (KipBlock(Thread, Blocks, Count, Timeout, STATUS_TIMEOUT)) {
+    if (KipBlock(Thread, Blocks, Count, DueTime, STATUS_TIMEOUT, OldIrql)) {
         Status = (NTSTATUS)Thread->WaitStatus;
     }
     KiUnlockDispatcher(OldIrql);
@@ -262,24 +277,31 @@ KeWaitForSingleObject(PVOID Object, KWAIT_REASON WaitReason, KPROCESSOR_MODE Wai
 {
     struct _KTHREAD *Thread = KiCurrentThread();
     PDISPATCHER_HEADER Header = Object;
+    ULONG64 DueTime = 0;
+    BOOLEAN Again = FALSE;
     NTSTATUS Status;
     KIRQL OldIrql;
 
     KipCheckMayBlock(Thread, Timeout);
     HalChoicePoint(HalChoiceWait);
-    OldIrql = KiEnterWait(Thread);
-    Thread->WaitMode = WaitMode;
-    Thread->WaitAlertable = Alertable;
-    if (KipIsSatisfied(Header, Thread)) {
-        if (KipIsAtLimit(Header, Thread)) {
-            KipRaiseLimit(OldIrql);
+    do {
+        OldIrql = KiEnterWait(Thread);
+        Thread->WaitMode = WaitMode;
+        Thread->WaitAlertable = Alertable;
+        if (KipIsSatisfied(Header, Thread)) {
+            if (KipIsAtLimit(Header, Thread)) {
+                KipRaiseLimit(OldIrql);
+            }
+            Status = KipSatisfy(Header, Thread);
+            KiUnlockDispatcher(OldIrql);
+            return Status;
         }
-        Status = KipSatisfy(Header, Thread);
-        KiUnlockDispatcher(OldIrql);
-        return Status;
-    }
-    KipFillBlock(&Thread->WaitBlocks[0], Thread, Object, WaitAny, 0);
-    return KipWait(Thread, Thread->WaitBlocks, 1, Timeout, WaitReason, OldIrql);
+        DueTime = Again ? DueTime : KipDueTime(Timeout);
+        Again = TRUE;
+        KipFillBlock(&Thread->WaitBlocks[0], Thread, Object, WaitAny, 0);
+        Status = KipWait(Thread, Thread->WaitBlocks, 1, DueTime, WaitReason, OldIrql);
+    } while (Status == STATUS_KERNEL_APC);
+    return Status;
 }
 NTEXPORT(KeWaitForSingleObject);
 NTEXPORT_AS("KeWaitForMutexObject", KeWaitForSingleObject);
@@ -316,6 +338,8 @@ KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType, KWAIT_
 {
     struct _KTHREAD *Thread = KiCurrentThread();
     PKWAIT_BLOCK Blocks = WaitBlockArray;
+    ULONG64 DueTime = 0;
+    BOOLEAN Again = FALSE;
     NTSTATUS Status;
     KIRQL OldIrql;
     ULONG Index;
@@ -325,21 +349,26 @@ KeWaitForMultipleObjects(ULONG Count, PVOID Object[], WAIT_TYPE WaitType, KWAIT_
         KeBugCheckEx(MAXIMUM_WAIT_OBJECTS_EXCEEDED, 0, 0, 0, 0);
     }
     HalChoicePoint(HalChoiceWait);
-    OldIrql = KiEnterWait(Thread);
     if (Blocks == NULL) {
         Blocks = Thread->WaitBlocks;
     }
-    Thread->WaitMode = WaitMode;
-    Thread->WaitAlertable = Alertable;
-    for (Index = 0; Index < Count; Index += 1) {
-        KipFillBlock(&Blocks[Index], Thread, Object[Index], WaitType, WaitType == WaitAny ? Index : 0);
-    }
-    Status = KipTryMultiple(Thread, Blocks, Count, WaitType, OldIrql);
-    if (Status != STATUS_PENDING) {
-        KiUnlockDispatcher(OldIrql);
-        return Status;
-    }
-    return KipWait(Thread, Blocks, Count, Timeout, WaitReason, OldIrql);
+    do {
+        OldIrql = KiEnterWait(Thread);
+        Thread->WaitMode = WaitMode;
+        Thread->WaitAlertable = Alertable;
+        for (Index = 0; Index < Count; Index += 1) {
+            KipFillBlock(&Blocks[Index], Thread, Object[Index], WaitType, WaitType == WaitAny ? Index : 0);
+        }
+        Status = KipTryMultiple(Thread, Blocks, Count, WaitType, OldIrql);
+        if (Status != STATUS_PENDING) {
+            KiUnlockDispatcher(OldIrql);
+            return Status;
+        }
+        DueTime = Again ? DueTime : KipDueTime(Timeout);
+        Again = TRUE;
+        Status = KipWait(Thread, Blocks, Count, DueTime, WaitReason, OldIrql);
+    } while (Status == STATUS_KERNEL_APC);
+    return Status;
 }
 NTEXPORT(KeWaitForMultipleObjects);
 
@@ -351,6 +380,8 @@ NTSTATUS NTAPI
 KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval)
 {
     struct _KTHREAD *Thread = KiCurrentThread();
+    ULONG64 DueTime;
+    BOOLEAN Again;
     KIRQL OldIrql;
 
     if (HalGetIrql() > APC_LEVEL) {
@@ -358,15 +389,21 @@ KeDelayExecutionThread(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEG
                      (ULONG_PTR)__builtin_frame_address(0), 0);
     }
     HalChoicePoint(HalChoiceWait);
-    OldIrql = KiLockDispatcher();
-    Thread->WaitMode = WaitMode;
-    Thread->WaitAlertable = Alertable;
-    Thread->WaitReason = DelayExecution;
-    if (!KipBlock(Thread, Thread->WaitBlocks, 0, Interval, STATUS_SUCCESS)) {
-        KiPreemptLocked(TRUE);
-    }
-    KiUnlockDispatcher(OldIrql);
-    HalChoicePoint(HalChoiceWait);
+    DueTime = KipDueTime(Interval);
+    do {
+        OldIrql = KiLockDispatcher();
+        Thread->WaitMode = WaitMode;
+        Thread->WaitAlertable = Alertable;
+        Thread->WaitReason = DelayExecution;
+        Again = KipBlock(Thread, Thread->WaitBlocks, 0, DueTime, STATUS_SUCCESS, OldIrql);
+        if (Again) {
+            Again = Thread->WaitStatus == STATUS_KERNEL_APC;
+        } else {
+            KiPreemptLocked(TRUE);
+        }
+        KiUnlockDispatcher(OldIrql);
+        HalChoicePoint(HalChoiceWait);
+    } while (Again);
     return STATUS_SUCCESS;
 }
 NTEXPORT(KeDelayExecutionThread);
