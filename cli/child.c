@@ -1,40 +1,39 @@
 /*
  * child.c - the machine as a child process.
  *
- * Three things can happen while a machine runs, and one poll waits for all of them: the report
- * arrives on its pipe, a signal arrives (blocked and read from a signalfd, so that none can slip in
- * between a check and a wait), or the time runs out. The machine's life as seen from here:
+ * Several things can happen while a machine runs, and one poll waits for all of them: something arrives on one of its
+ * pipes, there is room to pass the image's text on, a signal arrives (blocked and read from a signalfd, so that none can
+ * slip in between a check and a wait), or the time runs out. The machine's life as seen from here:
  *
- *     ChildRunning --time-out: SIGTERM--> ChildTerminating --2 s: SIGKILL--> ChildKilled
- *     ChildRunning --end of report------> ChildEnding      --2 s: SIGKILL--> ChildKilled
+ *     ChildRunning --time-out: asked to end--> ChildTerminating --grace: SIGKILL--> ChildKilled
+ *     ChildRunning --end of report-----------> ChildEnding      --grace: SIGKILL--> ChildKilled
  *
- * Everything ends with the machine's exit; what it wrote to the pipe before that is read first. A
- * process that inherited the pipe from the machine and lives on is not waited for.
+ * Everything ends with the machine's exit; what it wrote to its pipes before that is read first, and passed on. A process
+ * that inherited a pipe from the machine and lives on is not waited for.
+ *
+ * The image's text goes through a buffer that is written in pieces which a pipe with room takes at once, so that a reader
+ * who stands still holds up the machine, but neither its time-out nor a signal to us.
  */
 #include "child.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/personality.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "diag.h"
+#include "spawn.h"
 
-#define GRACE_IN_NS INT64_C(2000000000)
 #define MAXIMUM_REPORT_LENGTH ((size_t)1 << 30)
+#define MAXIMUM_ERRORS_LENGTH ((size_t)1 << 16)
+#define MAXIMUM_TAIL_LENGTH ((size_t)1 << 10)
 #define CHUNK_LENGTH ((size_t)1 << 16)
-#define MACHINE_STACK_LIMIT ((rlim_t)8 << 20)
-
-/* Where the machine tells us why it could not be started; closes by itself when it was. */
-#define ERROR_DESCRIPTOR (CHILD_REPORT_DESCRIPTOR + 1)
 
 typedef enum _CHILD_PHASE {
     ChildRunning,
@@ -47,17 +46,18 @@ typedef enum _CHILD_PHASE {
  * A machine being watched. Descriptors are -1 once closed.
  */
 typedef struct _CHILD {
+    const CHILD_COMMAND *Command;
     CHILD_RESULT *Result;
     CHILD_PHASE Phase;
-    pid_t ProcessId;
+    SPAWN Spawn;
     bool Exited;
-    int ReportPipe;
+    bool OutputGone; /* nobody reads it any more */
     int SignalPipe;
     int64_t Deadline; /* of this phase, in nanoseconds of the monotonic clock; -1: none */
+    TEXT Line;        /* for a person, not ended yet */
+    size_t TextUsed;  /* of Text, not passed on yet */
+    char Text[CHUNK_LENGTH];
 } CHILD;
-
-/* The same few variables for every machine: what it does must not depend on who starts it. */
-static char *const MachineEnvironment[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", "TZ=UTC0", NULL};
 
 static int64_t
 ChildpNow(void)
@@ -88,198 +88,163 @@ ChildpChooseSignals(sigset_t *Set)
     }
 }
 
-/*
- * In the child: give signals back their defaults, so that the machine starts like a program
- * started by hand.
- */
-static void
-ChildpResetSignals(void)
-{
-    sigset_t None;
-    int Number;
-
-    for (Number = 1; Number < NSIG; Number += 1) {
-        (void)signal(Number, SIG_DFL);
-    }
-    sigemptyset(&None);
-    sigprocmask(SIG_SETMASK, &None, NULL);
-}
-
-/*
- * In the child: make the address space the same for each run. A container may forbid personality;
- * the machine's own addresses come from its seed, so that is no reason to stop. An unlimited stack
- * would make Linux lay out mappings from the bottom, in the way of the machine's user range.
- */
-static void
-ChildpFixLayout(void)
-{
-    struct rlimit Stack;
-    int Persona = personality(0xFFFFFFFF);
-
-    if (Persona != -1) {
-        (void)personality((unsigned long)Persona | ADDR_NO_RANDOMIZE);
-    }
-    if (getrlimit(RLIMIT_STACK, &Stack) == 0) {
-        Stack.rlim_cur = Stack.rlim_max < MACHINE_STACK_LIMIT ? Stack.rlim_max
-                                                              : MACHINE_STACK_LIMIT;
-        (void)setrlimit(RLIMIT_STACK, &Stack);
-    }
-}
-
-/*
- * In the child: put the descriptors where the machine expects them and close all others. The pipes
- * are first moved out of the way of the numbers they will get.
- */
-static bool
-ChildpArrangeDescriptors(const CHILD_COMMAND *Command, int ReportEnd, int ErrorEnd)
-{
-    int Null = open("/dev/null", O_RDONLY);
-    int Input = fcntl(Null, F_DUPFD_CLOEXEC, 16);
-    int Output = fcntl(Command->OutputDescriptor, F_DUPFD_CLOEXEC, 16);
-    int Report = fcntl(ReportEnd, F_DUPFD_CLOEXEC, 16);
-    int Error = fcntl(ErrorEnd, F_DUPFD_CLOEXEC, 16);
-
-    return Input >= 0 && Output >= 0 && Report >= 0 && Error >= 0 &&
-           dup2(Input, 0) == 0 && dup2(Output, 1) == 1 &&
-           dup2(Report, CHILD_REPORT_DESCRIPTOR) == CHILD_REPORT_DESCRIPTOR &&
-           dup3(Error, ERROR_DESCRIPTOR, O_CLOEXEC) == ERROR_DESCRIPTOR &&
-           close_range(ERROR_DESCRIPTOR + 1, ~0U, 0) == 0;
-}
-
-/*
- * In the child: become the machine, or tell ErrorEnd why not.
- */
-static _Noreturn void
-ChildpBecomeMachine(const CHILD_COMMAND *Command, pid_t Parent, int ReportEnd, int ErrorEnd)
-{
-    int Error;
-
-    ChildpResetSignals();
-    ChildpFixLayout();
-    if (!ChildpArrangeDescriptors(Command, ReportEnd, ErrorEnd)) {
-        Error = errno;
-    } else {
-        ErrorEnd = ERROR_DESCRIPTOR;
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (getppid() != Parent) {
-            _exit(EXIT_STOPPED);
-        }
-        execve(Command->Path, Command->Arguments, MachineEnvironment);
-        Error = errno;
-    }
-    (void)!write(ErrorEnd, &Error, sizeof(Error));
-    _exit(EXIT_STOPPED);
-}
-
-/*
- * Wait until the machine has been started. Returns 0, or the errno it failed with.
- */
-static int
-ChildpAwaitStart(int ErrorPipe)
-{
-    int Error = 0;
-    ssize_t Length;
-
-    do {
-        Length = read(ErrorPipe, &Error, sizeof(Error));
-    } while (Length < 0 && errno == EINTR);
-    return Length == (ssize_t)sizeof(Error) ? Error : 0;
-}
-
-/*
- * Start the machine. Returns 0 with Child's process and report pipe set, or an errno.
- */
-static int
-ChildpSpawn(const CHILD_COMMAND *Command, CHILD *Child)
-{
-    pid_t Parent = getpid();
-    int Report[2];
-    int Errors[2];
-    int Error;
-
-    if (pipe2(Report, O_CLOEXEC) != 0) {
-        return errno;
-    }
-    if (pipe2(Errors, O_CLOEXEC) != 0) {
-        Error = errno;
-        goto CloseReport;
-    }
-    Child->ProcessId = fork();
-    if (Child->ProcessId == 0) {
-        ChildpBecomeMachine(Command, Parent, Report[1], Errors[1]);
-    }
-    Error = Child->ProcessId < 0 ? errno : 0;
-    close(Errors[1]);
-    if (Error == 0) {
-        Error = ChildpAwaitStart(Errors[0]);
-        if (Error != 0) {
-            while (waitpid(Child->ProcessId, NULL, 0) < 0 && errno == EINTR) {
-            }
-        }
-    }
-    close(Errors[0]);
-    if (Error == 0) {
-        close(Report[1]);
-        (void)fcntl(Report[0], F_SETFL, O_NONBLOCK);
-        Child->ReportPipe = Report[0];
-        return 0;
-    }
-
-CloseReport:
-    close(Report[0]);
-    close(Report[1]);
-    return Error;
-}
-
 static void
 ChildpKill(CHILD *Child)
 {
     if (!Child->Exited) {
-        (void)kill(Child->ProcessId, SIGKILL);
+        (void)kill(Child->Spawn.ProcessId, SIGKILL);
     }
     Child->Phase = ChildKilled;
     Child->Deadline = -1;
 }
 
-static void
-ChildpCloseReport(CHILD *Child)
+static int64_t
+ChildpGrace(const CHILD *Child)
 {
-    close(Child->ReportPipe);
-    Child->ReportPipe = -1;
+    return ChildpNow() + (int64_t)Child->Command->GraceInMs * 1000000;
+}
+
+static void
+ChildpClose(CHILD *Child, SPAWN_PIPE Pipe)
+{
+    if (Child->Spawn.Pipes[Pipe] >= 0) {
+        close(Child->Spawn.Pipes[Pipe]);
+        Child->Spawn.Pipes[Pipe] = -1;
+    }
 }
 
 /*
- * Read what the pipe holds. At its end the machine has nothing more to say, and two seconds to
- * exit.
+ * Read a piece from a pipe. Returns its length; 0 if there is nothing now, or if the pipe has ended and was closed.
+ */
+static size_t
+ChildpRead(CHILD *Child, SPAWN_PIPE Pipe, char *Buffer, size_t Size)
+{
+    ssize_t Length;
+
+    do {
+        Length = read(Child->Spawn.Pipes[Pipe], Buffer, Size);
+    } while (Length < 0 && errno == EINTR);
+    if (Length == 0 || (Length < 0 && errno != EAGAIN)) {
+        ChildpClose(Child, Pipe);
+    }
+    return Length > 0 ? (size_t)Length : 0;
+}
+
+/*
+ * Read what the report's pipe holds. At its end the machine has nothing more to say, and its grace to exit.
  */
 static void
 ChildpReadReport(CHILD *Child)
 {
     TEXT *Report = &Child->Result->Report;
+    size_t Length;
 
-    for (;;) {
-        char *Room = TextReserve(Report, CHUNK_LENGTH);
-        ssize_t Length = read(Child->ReportPipe, Room, CHUNK_LENGTH);
-
-        if (Length > 0) {
-            Report->Length += (size_t)Length;
-            Report->Data[Report->Length] = 0;
-        } else if (Length < 0 && errno == EAGAIN) {
-            return;
-        } else if (Length == 0 || errno != EINTR) {
-            break;
-        }
+    while (Child->Spawn.Pipes[SpawnReport] >= 0 &&
+           (Length = ChildpRead(Child, SpawnReport, TextReserve(Report, CHUNK_LENGTH), CHUNK_LENGTH)) != 0) {
+        Report->Length += Length;
+        Report->Data[Report->Length] = 0;
         if (Report->Length > MAXIMUM_REPORT_LENGTH) {
             Child->Result->TooLarge = true;
             ChildpKill(Child);
-            break;
+            ChildpClose(Child, SpawnReport);
         }
     }
-    ChildpCloseReport(Child);
-    if (Child->Phase == ChildRunning) {
+    if (Child->Spawn.Pipes[SpawnReport] < 0 && Child->Phase == ChildRunning) {
         Child->Phase = ChildEnding;
-        Child->Deadline = ChildpNow() + GRACE_IN_NS;
+        Child->Deadline = ChildpGrace(Child);
     }
+}
+
+/*
+ * Keep the beginning of what it complains about, and let the rest go.
+ */
+static void
+ChildpReadErrors(CHILD *Child)
+{
+    TEXT *Errors = &Child->Result->Errors;
+    const char *Fatal = Child->Command->FatalError;
+    char Chunk[4096];
+    size_t Length;
+
+    while (Child->Spawn.Pipes[SpawnErrors] >= 0 &&
+           (Length = ChildpRead(Child, SpawnErrors, Chunk, sizeof(Chunk))) != 0) {
+        if (Errors->Length < MAXIMUM_ERRORS_LENGTH) {
+            TextPutBytes(Errors, Chunk, Length);
+        }
+    }
+    if (Fatal != NULL && Errors->Length != 0 && !Child->Result->Failed && strstr(Errors->Data, Fatal) != NULL) {
+        Child->Result->Failed = true;
+        ChildpKill(Child);
+    }
+}
+
+/*
+ * Pass on what it tells a person, in whole lines.
+ */
+static void
+ChildpReadLines(CHILD *Child)
+{
+    char Chunk[1024];
+    size_t Length;
+
+    while (Child->Spawn.Pipes[SpawnLines] >= 0 && (Length = ChildpRead(Child, SpawnLines, Chunk, sizeof(Chunk))) != 0) {
+        TextPutBytes(&Child->Line, Chunk, Length);
+        if (memchr(Chunk, '\n', Length) != NULL || Child->Line.Length > MAXIMUM_TAIL_LENGTH) {
+            (void)TextWrite(&Child->Line, 2);
+            Child->Line.Length = 0;
+        }
+    }
+}
+
+/*
+ * Remember the end of the text.
+ */
+static void
+ChildpNoteTail(TEXT *Tail, const char *Bytes, size_t Length)
+{
+    TextPutBytes(Tail, Bytes, Length);
+    if (Tail->Length > MAXIMUM_TAIL_LENGTH) {
+        const char *Start = Tail->Data + Tail->Length - MAXIMUM_TAIL_LENGTH;
+        const char *Line = memchr(Start, '\n', MAXIMUM_TAIL_LENGTH - 1);
+
+        Start = Line == NULL ? Start : Line + 1;
+        Tail->Length = (size_t)(Tail->Data + Tail->Length - Start);
+        memmove(Tail->Data, Start, Tail->Length + 1);
+    }
+}
+
+/*
+ * Take as much of the image's text as there is room for.
+ */
+static void
+ChildpReadText(CHILD *Child)
+{
+    while (Child->Spawn.Pipes[SpawnText] >= 0 && Child->TextUsed < CHUNK_LENGTH) {
+        size_t Length = ChildpRead(Child, SpawnText, Child->Text + Child->TextUsed, CHUNK_LENGTH - Child->TextUsed);
+
+        if (Length == 0) {
+            break;
+        }
+        ChildpNoteTail(&Child->Result->Tail, Child->Text + Child->TextUsed, Length);
+        Child->TextUsed = Child->OutputGone ? 0 : Child->TextUsed + Length;
+    }
+}
+
+/*
+ * The output has room for at least a piece.
+ */
+static void
+ChildpPassText(CHILD *Child)
+{
+    size_t Length = Child->TextUsed < PIPE_BUF ? Child->TextUsed : PIPE_BUF;
+    ssize_t Done = write(Child->Command->OutputDescriptor, Child->Text, Length);
+
+    if (Done < 0 && (errno == EINTR || errno == EAGAIN)) {
+        return;
+    }
+    Child->OutputGone = Done < 0;
+    Child->TextUsed -= Done < 0 ? Child->TextUsed : (size_t)Done;
+    memmove(Child->Text, Child->Text + (Done < 0 ? 0 : Done), Child->TextUsed);
 }
 
 /*
@@ -299,9 +264,21 @@ ChildpReadSignals(CHILD *Child)
             ChildpKill(Child);
         }
     }
-    Ended = waitpid(Child->ProcessId, &Child->Result->WaitStatus, WNOHANG);
-    if (Ended == Child->ProcessId) {
+    Ended = waitpid(Child->Spawn.ProcessId, &Child->Result->WaitStatus, WNOHANG);
+    if (Ended == Child->Spawn.ProcessId) {
         Child->Exited = true;
+    }
+}
+
+static void
+ChildpAskToEnd(const CHILD *Child)
+{
+    const char *Request = Child->Command->EndRequest;
+
+    if (Request == NULL) {
+        (void)kill(Child->Spawn.ProcessId, SIGTERM);
+    } else {
+        (void)!write(Child->Spawn.Pipes[SpawnControl], Request, strlen(Request));
     }
 }
 
@@ -314,9 +291,9 @@ ChildpRunOut(CHILD *Child)
     switch (Child->Phase) {
     case ChildRunning:
         Child->Result->TimedOut = true;
-        (void)kill(Child->ProcessId, SIGTERM);
+        ChildpAskToEnd(Child);
         Child->Phase = ChildTerminating;
-        Child->Deadline = ChildpNow() + GRACE_IN_NS;
+        Child->Deadline = ChildpGrace(Child);
         break;
     case ChildTerminating:
     case ChildEnding:
@@ -329,19 +306,25 @@ ChildpRunOut(CHILD *Child)
 }
 
 /*
- * Wait for something to happen, at most until the deadline. Returns false at the deadline.
+ * Wait for something to happen, at most until the deadline; do not wait if the machine has gone and only Text is left,
+ * unless the output has no room. Returns false at the deadline. *Room says whether text can be passed on.
  */
 static bool
-ChildpAwait(CHILD *Child)
+ChildpAwait(CHILD *Child, bool *Room)
 {
-    struct pollfd Polls[2] = {
+    struct pollfd Polls[] = {
         {.fd = Child->SignalPipe, .events = POLLIN},
-        {.fd = Child->ReportPipe, .events = POLLIN},
+        {.fd = Child->Spawn.Pipes[SpawnReport], .events = POLLIN},
+        {.fd = Child->Spawn.Pipes[SpawnErrors], .events = POLLIN},
+        {.fd = Child->Spawn.Pipes[SpawnLines], .events = POLLIN},
+        {.fd = Child->TextUsed < CHUNK_LENGTH ? Child->Spawn.Pipes[SpawnText] : -1, .events = POLLIN},
+        {.fd = Child->TextUsed != 0 ? Child->Command->OutputDescriptor : -1, .events = POLLOUT},
     };
     struct timespec Left;
     int64_t LeftInNs;
     int Ready;
 
+    *Room = false;
     if (Child->Deadline >= 0) {
         LeftInNs = Child->Deadline - ChildpNow();
         if (LeftInNs <= 0) {
@@ -350,56 +333,91 @@ ChildpAwait(CHILD *Child)
         Left.tv_sec = LeftInNs / 1000000000;
         Left.tv_nsec = LeftInNs % 1000000000;
     }
-    Ready = ppoll(Polls, 2, Child->Deadline >= 0 ? &Left : NULL, NULL);
+    Ready = ppoll(Polls, sizeof(Polls) / sizeof(Polls[0]), Child->Deadline >= 0 ? &Left : NULL, NULL);
+    *Room = Ready > 0 && Polls[5].revents != 0;
     return Ready != 0;
 }
 
 static void
+ChildpReadAll(CHILD *Child)
+{
+    ChildpReadText(Child);
+    ChildpReadLines(Child);
+    ChildpReadReport(Child);
+    ChildpReadErrors(Child);
+}
+
+/*
+ * Until the machine has gone, and all it said has been passed on. Who interrupts us does not want to see the rest.
+ */
+static void
 ChildpWatch(CHILD *Child)
 {
-    while (!Child->Exited) {
-        if (!ChildpAwait(Child)) {
+    bool Room;
+    int Pipe;
+
+    while (!Child->Exited || (Child->TextUsed != 0 && Child->Result->Interrupt == 0)) {
+        if (!ChildpAwait(Child, &Room)) {
             ChildpRunOut(Child);
         }
+        if (Room) {
+            ChildpPassText(Child);
+        }
         ChildpReadSignals(Child);
-        if (Child->ReportPipe >= 0) {
-            ChildpReadReport(Child);
+        /* After its exit all that the machine wrote is in the pipes, also if somebody else holds them open. */
+        ChildpReadAll(Child);
+        if (Child->Exited) {
+            Child->Deadline = -1;
         }
     }
-    /* All that the machine wrote is in the pipe by now, also if somebody else holds it open. */
-    if (Child->ReportPipe >= 0) {
-        ChildpReadReport(Child);
-    }
-    if (Child->ReportPipe >= 0) {
-        ChildpCloseReport(Child);
+    (void)TextWrite(&Child->Line, 2);
+    TextFree(&Child->Line);
+    for (Pipe = 0; Pipe < SpawnPipeCount; Pipe += 1) {
+        ChildpClose(Child, Pipe);
     }
 }
 
 void
 ChildRun(const CHILD_COMMAND *Command, CHILD_RESULT *Result)
 {
-    CHILD Child = {.Result = Result, .ReportPipe = -1, .Deadline = -1};
+    CHILD *Child = calloc(1, sizeof(*Child));
     sigset_t Signals;
     sigset_t Before;
 
+    if (Child == NULL) {
+        DiagOutOfMemory();
+    }
     *Result = (CHILD_RESULT){0};
+    Child->Command = Command;
+    Child->Result = Result;
+    Child->Deadline = -1;
     (void)signal(SIGCHLD, SIG_DFL);
     ChildpChooseSignals(&Signals);
     sigprocmask(SIG_BLOCK, &Signals, &Before);
-    Child.SignalPipe = signalfd(-1, &Signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (Child.SignalPipe < 0) {
+    Child->SignalPipe = signalfd(-1, &Signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (Child->SignalPipe < 0) {
         Result->SpawnError = errno;
         goto RestoreSignals;
     }
-    Result->SpawnError = ChildpSpawn(Command, &Child);
+    Result->SpawnError = SpawnMachine(Command, &Child->Spawn);
     if (Result->SpawnError == 0) {
         if (Command->TimeoutInMs != 0) {
-            Child.Deadline = ChildpNow() + (int64_t)Command->TimeoutInMs * 1000000;
+            Child->Deadline = ChildpNow() + (int64_t)Command->TimeoutInMs * 1000000;
         }
-        ChildpWatch(&Child);
+        ChildpWatch(Child);
     }
-    close(Child.SignalPipe);
+    close(Child->SignalPipe);
 
 RestoreSignals:
     sigprocmask(SIG_SETMASK, &Before, NULL);
+    free(Child);
+}
+
+void
+ChildFreeResult(CHILD_RESULT *Result)
+{
+    TextFree(&Result->Report);
+    TextFree(&Result->Errors);
+    TextFree(&Result->Tail);
+    TextFree(&Result->Failure);
 }

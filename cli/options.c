@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "diag.h"
+#include "machine.h"
 
 #define PAGE_SIZE_IN_BYTES 4096
 #define MAXIMUM_PROCESSORS 64
@@ -113,15 +114,16 @@ OptionpReadPages(const char *Name, const char *Value, uint64_t *SizeInBytes)
 static bool
 OptionpMachine(RUN_OPTIONS *Options, const char *Value)
 {
-    (void)Options;
-    if (strcmp(Value, "hosted") == 0) {
-        return true;
+    static const MACHINE *const Machines[] = {&HostedMachine, &Amd64Machine};
+    size_t Index;
+
+    for (Index = 0; Index < sizeof(Machines) / sizeof(Machines[0]); Index += 1) {
+        if (strcmp(Value, Machines[Index]->Name) == 0) {
+            Options->Machine = Machines[Index];
+            return true;
+        }
     }
-    if (strcmp(Value, "amd64") == 0) {
-        Diag("--machine amd64 has no effect yet; only the hosted machine runs images so far");
-    } else {
-        Diag("--machine: there is no machine '%s'; it is hosted or amd64", Value);
-    }
+    Diag("--machine: there is no machine '%s'; it is hosted or amd64", Value);
     return false;
 }
 
@@ -376,6 +378,20 @@ OptionpCheckImage(int Count, char **Words)
 }
 
 /*
+ * A machine with less memory than it needs to say so.
+ */
+static bool
+OptionpCheckMemory(const RUN_OPTIONS *Options)
+{
+    if (Options->MemoryInBytes < Options->Machine->LeastMemory) {
+        Diag("--memory: the %s machine needs at least %lluM", Options->Machine->Name,
+             (unsigned long long)(Options->Machine->LeastMemory >> 20));
+        return false;
+    }
+    return true;
+}
+
+/*
  * Standard output can be given to one document only.
  */
 static bool
@@ -401,6 +417,7 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
     int Index;
 
     *Options = (RUN_OPTIONS){
+        .Machine = &HostedMachine,
         .MemoryInBytes = UINT64_C(256) << 20,
         .PageFileInBytes = UINT64_C(512) << 20,
         .Seed = 1,
@@ -424,7 +441,7 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
         return false;
     }
     Options->Image = Words[Index];
-    return OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index);
+    return OptionpCheckMemory(Options) && OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index);
 }
 
 void

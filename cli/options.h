@@ -11,12 +11,15 @@
 
 #define RUN_DRIVE_LETTERS 26
 
+struct _MACHINE;
+
 /*
  * What a run was asked to be. Strings belong to the command line. A path that is NULL was not
  * given.
  */
 typedef struct _RUN_OPTIONS {
     const char *Image;
+    const struct _MACHINE *Machine;
     uint64_t MemoryInBytes;
     uint64_t PageFileInBytes;
     uint64_t Seed;

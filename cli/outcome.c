@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "diag.h"
+#include "machine.h"
 
 /* What a member of the report may be. */
 typedef enum _KEY_KIND {
@@ -51,6 +52,9 @@ static const REPORT_KEY ReportKeys[] = {
     {"faults", KeyOptionalObject},
     {"time", KeyOptionalObject},
 };
+
+/* Of a console, how many lines are worth keeping. */
+#define CONSOLE_LINES 8
 
 #define REPORT_KEY_COUNT (sizeof(ReportKeys) / sizeof(ReportKeys[0]))
 
@@ -141,8 +145,8 @@ OutcomepEmptyReport(const RUN_OPTIONS *Options)
     JsonSet(Report, "ntmm", JsonNew(cJSON_CreateNumber(1)));
     JsonSet(Report, "image",
             JsonNew(cJSON_CreateString(Slash == NULL ? Options->Image : Slash + 1)));
-    JsonSet(Report, "machine", JsonNew(cJSON_CreateString("hosted")));
-    JsonSet(Report, "isolation", JsonNew(cJSON_CreateString("none")));
+    JsonSet(Report, "machine", JsonNew(cJSON_CreateString(Options->Machine->Name)));
+    JsonSet(Report, "isolation", JsonNew(cJSON_CreateString(Options->Machine->Isolation)));
     JsonSet(Report, "memory", JsonNew(cJSON_CreateNumber((double)Options->MemoryInBytes)));
     JsonSet(Report, "processors", JsonNew(cJSON_CreateNumber(Options->Processors)));
     /* Nobody knows how far its text had come, so the next line starts on a fresh one. */
@@ -194,6 +198,42 @@ OutcomepSetStop(cJSON *Report, const char *Reason, const TEXT *Why)
 }
 
 /*
+ * Leave the last lines of the image's text with the stop of a run that did not end by itself: where a hang is, if nobody
+ * can say more.
+ */
+static void
+OutcomepAddConsole(cJSON *Report, const TEXT *Tail)
+{
+    cJSON *Stop = cJSON_GetObjectItemCaseSensitive(Report, "stop");
+    const char *Reason = JsonString(Stop, "reason", "");
+    const char *Line = Tail->Data;
+    cJSON *Lines;
+
+    if (Tail->Length == 0 || (strcmp(Reason, "timeout") != 0 && strcmp(Reason, "internal") != 0)) {
+        return;
+    }
+    Lines = JsonNew(cJSON_CreateArray());
+    while (*Line != 0) {
+        TEXT Copy = {0};
+        size_t LineLength = strcspn(Line, "\n");
+        size_t Index;
+
+        TextPutBytes(&Copy, Line, LineLength);
+        TextMakePrintable(&Copy, 0);
+        for (Index = 0; Index < Copy.Length; Index += 1) {
+            Copy.Data[Index] = (Copy.Data[Index] & 0x80) != 0 ? '.' : Copy.Data[Index]; /* no encoding is known */
+        }
+        cJSON_AddItemToArray(Lines, JsonNew(cJSON_CreateString(Copy.Data)));
+        TextFree(&Copy);
+        if (cJSON_GetArraySize(Lines) > CONSOLE_LINES) {
+            cJSON_DeleteItemFromArray(Lines, 0);
+        }
+        Line += LineLength + (Line[LineLength] == '\n');
+    }
+    JsonSet(Stop, "console", Lines);
+}
+
+/*
  * Say in Why what was wrong with the way the machine ended; nothing if nothing was. Received tells
  * whether its report is good.
  */
@@ -210,6 +250,8 @@ OutcomepExplainEnd(const CHILD_RESULT *Result, bool Received, TEXT *Why)
                (Result->TimedOut && WIFSIGNALED(Status) && WTERMSIG(Status) == SIGTERM)) {
         TextPut(Why, Result->TimedOut ? "the time ran out and the machine did not answer"
                                       : "the machine went silent and did not end");
+    } else if (Result->Failure.Length != 0) {
+        TextPut(Why, Result->Failure.Data);
     } else if (WIFSIGNALED(Status)) {
         TextPrint(Why, "the machine died of signal %d (%s)", WTERMSIG(Status),
                   strsignal(WTERMSIG(Status)));
@@ -269,6 +311,7 @@ OutcomeJudge(const CHILD_RESULT *Result, const RUN_OPTIONS *Options, OUTCOME *Ou
     if (Why.Length != 0) {
         OutcomepSetStop(Report, Result->TimedOut ? "timeout" : "internal", &Why);
     }
+    OutcomepAddConsole(Report, &Result->Tail);
 
     /* A number of JSON holds 53 bits for most readers, the seed of the command line 64. */
     TextPrint(&Seed, "%llu", (unsigned long long)Options->Seed);

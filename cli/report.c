@@ -141,6 +141,21 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
     ReportpPutStack(BugCheck, Text);
 }
 
+/*
+ * The last lines of the image's text, if a stopped machine has left them.
+ */
+static void
+ReportpPutConsole(const cJSON *Stop, TEXT *Text)
+{
+    const cJSON *Line;
+
+    cJSON_ArrayForEach(Line, JsonMember(Stop, "console")) {
+        TextPut(Text, Line == JsonMember(Stop, "console")->child ? "  the last lines on its console:\n    " : "    ");
+        ReportpPutForeign(cJSON_IsString(Line) ? Line->valuestring : "?", Text);
+        TextPut(Text, "\n");
+    }
+}
+
 void
 ReportRenderStop(const cJSON *Report, TEXT *Text)
 {
@@ -150,6 +165,7 @@ ReportRenderStop(const cJSON *Report, TEXT *Text)
         ReportpPutForeign(JsonString(Stop, "text", "?"), Text);
         TextPut(Text, "\n");
         ReportpPutStack(Stop, Text);
+        ReportpPutConsole(Stop, Text);
     }
 }
 
@@ -204,7 +220,9 @@ ReportpPutLife(const cJSON *Report, TEXT *Text)
         TextPut(Text, "\n");
     }
     if (cJSON_IsObject(Driver) && !JsonTrue(Report, "replayable")) {
-        TextPut(Text, "Not replayable: the host interrupted a processor that did not call us\n");
+        TextPut(Text, strcmp(JsonString(Report, "machine", ""), "hosted") == 0
+                          ? "Not replayable: the host interrupted a processor that did not call us\n"
+                          : "Not replayable: only placement follows from the seed here\n");
     }
     if (*Isolation != 0 && strcmp(Isolation, "none") != 0) {
         TextPut(Text, "Isolation: ");

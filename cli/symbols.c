@@ -17,10 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "diag.h"
 #include "filter.h"
+#include "search.h"
 
 #define LIMIT_IN_MS 5000
 
@@ -34,12 +34,13 @@ typedef enum _SYMBOL_FILE {
 /* A frame that can be resolved. */
 typedef struct _SYMBOL_FRAME {
     SYMBOL_FILE File;
-    uint64_t CallOffset; /* from the base of its module */
+    uint64_t CallOffset; /* from the base of its module, or from 0 */
     cJSON *Frame;
 } SYMBOL_FRAME;
 
 typedef struct _SYMBOL_TABLE {
     char *Paths[SymbolFileCount]; /* NULL: this file cannot be asked about */
+    bool MachineFixed;            /* the machine runs where it was linked, so its addresses are what to ask about */
     const char *ImageName;
     SYMBOL_FRAME *Frames;
     size_t Count;
@@ -63,7 +64,7 @@ SymbolspNameFile(const char *Path)
 }
 
 /*
- * Find the symbolizer in PATH, the newest of several if none is the default. NULL if there is none.
+ * Find the symbolizer, the newest of several if none is the default. NULL if there is none.
  */
 static char *
 SymbolspFindTool(void)
@@ -72,29 +73,13 @@ SymbolspFindTool(void)
         "llvm-symbolizer", "llvm-symbolizer-19", "llvm-symbolizer-18", "llvm-symbolizer-17",
         "llvm-symbolizer-16", "llvm-symbolizer-15", "llvm-symbolizer-14", "llvm-symbolizer-13"
     };
-    const char *Path = getenv("PATH");
+    char *Tool = NULL;
     size_t Index;
 
-    Path = Path == NULL ? "/usr/bin:/bin" : Path;
-    for (Index = 0; Index < sizeof(Names) / sizeof(Names[0]); Index += 1) {
-        const char *Folder = Path;
-
-        for (;;) {
-            size_t Length = strcspn(Folder, ":");
-            TEXT Candidate = {0};
-
-            TextPrint(&Candidate, "%.*s/%s", (int)Length, Folder, Names[Index]);
-            if (Length != 0 && access(Candidate.Data, X_OK) == 0) {
-                return Candidate.Data;
-            }
-            TextFree(&Candidate);
-            if (Folder[Length] == 0) {
-                break;
-            }
-            Folder += Length + 1;
-        }
+    for (Index = 0; Index < sizeof(Names) / sizeof(Names[0]) && Tool == NULL; Index += 1) {
+        Tool = SearchProgram(Names[Index]);
     }
-    return NULL;
+    return Tool;
 }
 
 /*
@@ -104,6 +89,7 @@ static void
 SymbolspAddFrame(SYMBOL_TABLE *Table, cJSON *Frame)
 {
     const char *Module = JsonString(Frame, "module", "");
+    const char *Place = "offset";
     SYMBOL_FILE File;
     uint64_t Offset;
 
@@ -118,10 +104,11 @@ SymbolspAddFrame(SYMBOL_TABLE *Table, cJSON *Frame)
         File = SymbolFileImage;
     } else if (strcmp(Module, "ntmm") == 0) {
         File = SymbolFileMachine;
+        Place = Table->MachineFixed ? "address" : Place;
     } else {
         return;
     }
-    if (Table->Paths[File] == NULL || !JsonCode(Frame, "offset", &Offset) || Offset == 0) {
+    if (Table->Paths[File] == NULL || !JsonCode(Frame, Place, &Offset) || Offset == 0) {
         return;
     }
     if (Table->Count == Table->Capacity) {
@@ -270,9 +257,9 @@ SymbolspAsk(SYMBOL_TABLE *Table)
 }
 
 void
-SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath)
+SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath, bool MachineFixed)
 {
-    SYMBOL_TABLE Table = {.ImageName = JsonString(Report, "image", "")};
+    SYMBOL_TABLE Table = {.ImageName = JsonString(Report, "image", ""), .MachineFixed = MachineFixed};
     const cJSON *Finding;
     int File;
 

@@ -1,11 +1,12 @@
 /*
- * console.c - what leaves the machine: text on the first serial port, the report on the second, the exit
- * status.
+ * console.c - what leaves the machine: text on the first serial port, the report on the second, lines for a person on QEMU's
+ * debug port, the exit status.
  *
  * Owns the two 16550s, polled: a byte is given to the hardware before the call returns, so nothing is lost
  * whatever happens next. A port that is not there is found at start and ignored. Lines are written as they
  * are, with
- * "\n" only. Any IRQL; on several processors, text of two calls may mix. The status goes to QEMU's
+ * "\n" only. The debug port takes a byte at a time without being asked, and reads as its own number where it exists; without
+ * it, lines for a person go the way of the text. Any IRQL; on several processors, text of two calls may mix. The status goes to QEMU's
  * isa-debug-exit device at port 0xF4; QEMU ends with (value << 1) | 1, and value is the status plus
  * HALP_EXIT_BASE, so that it cannot be taken for a failure of QEMU's own. Without the device the processor
  * halts.
@@ -14,6 +15,7 @@
 
 #define HALP_COM1      0x3F8
 #define HALP_COM2      0x2F8
+#define HALP_DEBUG_PORT 0xE9
 #define HALP_EXIT_PORT 0xF4
 #define HALP_EXIT_BASE 16
 
@@ -94,11 +96,19 @@ HalPutConsole(const char *Text, SIZE_T Length)
     HalpWrite(&HalpConsoleUart, Text, Length);
 }
 
-/* A line for a person: the machine has one place for both. */
+/* A line for a person. */
 VOID
 HalPutDiagnostic(const char *Text, SIZE_T Length)
 {
-    HalpWrite(&HalpConsoleUart, Text, Length);
+    SIZE_T Index;
+
+    if (HalpIn8(HALP_DEBUG_PORT) != HALP_DEBUG_PORT) {
+        HalpWrite(&HalpConsoleUart, Text, Length);
+        return;
+    }
+    for (Index = 0; Index < Length; Index += 1) {
+        HalpOut8(HALP_DEBUG_PORT, (UCHAR)Text[Index]);
+    }
 }
 
 /* A piece of the report, on the second serial port. */

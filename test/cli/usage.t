@@ -72,7 +72,7 @@ refused(['run', '--seed', $_, $Good], '--seed', "seed '$_'")
     for '18446744073709551616', '0x', '-1', '0x10000000000000000', '12a', 'abc';
 refused(['run', '--timeout', $_, $Good], '--timeout', "timeout '$_'")
     for '60', 's', '1.5s', '-1s', '60x', '99999999999999999s';
-refused(['run', '--machine', 'amd64', $Good], '--machine amd64 has no effect yet', 'amd64');
+refused(['run', '--machine', 'amd64', '--memory', '8M', $Good], '--memory: the amd64 machine needs at least 16M', 'amd64');
 refused(['run', '--machine', 'vax', $Good], q('vax'), 'another machine');
 refused(['run', '--drive', $_, $Good], '--drive', "drive '$_'")
     for 'C', 'C:', 'C:=', '1:=/tmp', 'C=/tmp', 'C:=/nonexistent', "C:=$Good";

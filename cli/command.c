@@ -1,0 +1,104 @@
+/*
+ * command.c - what a machine is told. It is the same for every machine: how the words get there, and where the files that
+ * some of them name are read, is the machine's affair (hosted.c, qemu.c).
+ */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "diag.h"
+#include "text.h"
+
+/*
+ * Add an option. Value, if there is one, becomes the command's.
+ */
+static void
+CommandpAdd(COMMAND *Command, const char *Name, char *Value, bool File)
+{
+    if (Command->Count == Command->Capacity) {
+        Command->Capacity = Command->Capacity == 0 ? 16 : Command->Capacity * 2;
+        Command->Options = realloc(Command->Options, Command->Capacity * sizeof(*Command->Options));
+        if (Command->Options == NULL) {
+            DiagOutOfMemory();
+        }
+    }
+    Command->Options[Command->Count] = (COMMAND_OPTION){Name, Value, File};
+    Command->Count += 1;
+}
+
+static void
+CommandpAddText(COMMAND *Command, const char *Name, const char *Value)
+{
+    TEXT Copy = {0};
+
+    TextPut(&Copy, Value);
+    CommandpAdd(Command, Name, Copy.Data, false);
+}
+
+static void
+CommandpAddFile(COMMAND *Command, const char *Name, const char *Path)
+{
+    TEXT Copy = {0};
+
+    TextPrint(&Copy, "%s%s", Path[0] == '-' ? "./" : "", Path);
+    CommandpAdd(Command, Name, Copy.Data, true);
+}
+
+static void
+CommandpAddNumber(COMMAND *Command, const char *Name, uint64_t Value)
+{
+    TEXT Number = {0};
+
+    TextPrint(&Number, "%llu", (unsigned long long)Value);
+    CommandpAdd(Command, Name, Number.Data, false);
+}
+
+static void
+CommandpAddRequests(COMMAND *Command, const RUN_OPTIONS *Options)
+{
+    const RUN_REQUEST *Request;
+
+    for (Request = Options->Requests; Request < Options->Requests + Options->RequestCount; Request += 1) {
+        CommandpAddText(Command, "ioctl", Request->Target);
+        if (Request->InputHex != NULL) {
+            CommandpAddText(Command, "ioctl-hex", Request->InputHex);
+        } else if (Request->InputFile != NULL) {
+            CommandpAddFile(Command, "ioctl-file", Request->InputFile);
+        }
+    }
+}
+
+void
+CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
+{
+    int Index;
+
+    *Command = (COMMAND){0};
+    CommandpAddNumber(Command, "memory", Options->MemoryInBytes);
+    CommandpAddNumber(Command, "processors", Options->Processors);
+    CommandpAddNumber(Command, "pagefile", Options->PageFileInBytes);
+    CommandpAddNumber(Command, "seed", Options->Seed);
+    for (Index = 0; Index < RUN_DRIVE_LETTERS; Index += 1) {
+        if (Options->Drives[Index] != NULL) {
+            TEXT Drive = {0};
+
+            TextPrint(&Drive, "%c:=%s", 'A' + Index, Options->Drives[Index]);
+            CommandpAdd(Command, "drive", Drive.Data, false);
+        }
+    }
+    CommandpAddRequests(Command, Options);
+    CommandpAddFile(Command, COMMAND_IMAGE, Options->Image);
+}
+
+void
+CommandFree(COMMAND *Command)
+{
+    size_t Index;
+
+    for (Index = 0; Index < Command->Count; Index += 1) {
+        free(Command->Options[Index].Value);
+    }
+    free(Command->Options);
+    *Command = (COMMAND){0};
+}
