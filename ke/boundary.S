@@ -95,6 +95,9 @@ KiCallImage6:
         .cfi_def_cfa_register %rbp
         pushq   %rbx
         subq    $0x38, %rsp
+        cmpl    $0, KiPageableTables(%rip)
+        jne     KipCallTrim
+KipCallGo:
         movq    16(%rbp), %rax
         movq    %rax, 0x28(%rsp)
         movq    %r9, 0x20(%rsp)
@@ -127,8 +130,27 @@ KiCallImageReturn:
         movq    %rbx, KTHREAD_BOUNDARY_TOP(%r10)
         movq    -8(%rbp), %rbx
         leave
+        .cfi_remember_state
         .cfi_def_cfa %rsp, 8
         retq
+
+/* There is pageable memory within the image's reach, which at DISPATCH_LEVEL it must not have. */
+KipCallTrim:
+        .cfi_restore_state
+        pushq   %rdi
+        pushq   %rsi
+        pushq   %rdx
+        pushq   %rcx
+        pushq   %r8
+        pushq   %r9
+        callq   KiTrimForImage
+        popq    %r9
+        popq    %r8
+        popq    %rcx
+        popq    %rdx
+        popq    %rsi
+        popq    %rdi
+        jmp     KipCallGo
         .cfi_endproc
         .size   KiCallImage6, . - KiCallImage6
 

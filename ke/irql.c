@@ -3,7 +3,8 @@
  *
  * The level itself is the machine's. A request in the wrong direction, or above HIGH_LEVEL, is what
  * Driver Verifier stops for: bug check 0xC4 with 0x30 (raise) or 0x31 (lower), the current and the
- * requested level. Each change is a point where the hosted scheduler may choose.
+ * requested level. Each change is a point where the hosted scheduler may choose. Who arrives at DISPATCH_LEVEL loses
+ * sight of pageable memory (verifier.c).
  */
 #include "kep.h"
 #include <ntexport.h>
@@ -26,6 +27,10 @@ KfRaiseIrql(KIRQL NewIrql)
         KiVerifierStop(0x30, OldIrql, NewIrql, 0);
     }
     HalChoicePoint(HalChoiceIrql);
+    if (OldIrql < DISPATCH_LEVEL && NewIrql >= DISPATCH_LEVEL) {
+        HalSetIrql(DISPATCH_LEVEL);
+        KiImageAtDispatch();
+    }
     HalSetIrql(NewIrql);
     return OldIrql;
 }

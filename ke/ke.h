@@ -129,6 +129,30 @@ KiLowerIrql(KIRQL NewIrql)
     HalLowerIrql(NewIrql);
 }
 
+/* --- The verifier (verifier.c) ---------------------------------------------------------------------- */
+
+/* Is the image that runs verified? Set before the first image runs. */
+extern BOOLEAN KiVerifierOn;
+
+/*
+ * Pageable memory is put out of an image's reach when it comes to DISPATCH_LEVEL. The count is of page tables that have
+ * resident pageable pages; mm/ keeps it and sets the routine (mm/pte/softtrim.c), which is called at DISPATCH_LEVEL.
+ */
+extern volatile ULONG KiPageableTables;
+extern VOID (*KiTrimPageable)(VOID);
+
+/* Trim if the verifier is on and the caller is at DISPATCH_LEVEL. Any IRQL. */
+VOID KiTrimForImage(VOID);
+
+/* An image has just come to DISPATCH_LEVEL. */
+static inline VOID
+KiImageAtDispatch(VOID)
+{
+    if (KiPageableTables != 0) {
+        KiTrimForImage();
+    }
+}
+
 /* --- Lock ranks (lockrank.c) ------------------------------------------------------------------------ */
 
 /*

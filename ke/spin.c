@@ -83,6 +83,9 @@ KipRaiseForLock(const volatile VOID *SpinLock)
         KiVerifierStop(0x42, Irql, (ULONG_PTR)SpinLock, 0);
     }
     HalSetIrql(DISPATCH_LEVEL);
+    if (Irql < DISPATCH_LEVEL) {
+        KiImageAtDispatch();
+    }
     return Irql;
 }
 

@@ -67,12 +67,6 @@ HaltCatchBugCheck(VOID (*Routine)(PVOID), PVOID Context, ULONG *Code, ULONG64 *P
     return Caught;
 }
 
-VOID DECLSPEC_NORETURN
-KiVerifierStop(ULONG64 Rule, ULONG64 P2, ULONG64 P3, ULONG64 P4)
-{
-    KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Rule, P2, P3, P4);
-}
-
 /* Nothing here asks for memory in a way that raises. */
 VOID DECLSPEC_NORETURN
 KiRaiseStatus(NTSTATUS Status)

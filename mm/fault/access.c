@@ -80,6 +80,10 @@ MipTryFault(PMI_FAULT Fault)
 
     if (MiLockPte(Fault->RootFrame, Fault->Va, &Fault->Walk)) {
         Result = MipDispatchLocked(Fault);
+        if (Result == MiFaultResolved && !MiPteIsValid(Fault->Walk.Value) &&
+            Fault->RootFrame == MiSystemRootFrame) {
+            MiNotePageable(&Fault->Walk, Fault->Va);
+        }
         MiUnlockPte(&Fault->Walk);
     } else {
         Result = MiPteIsValid(Fault->Walk.Value) ? MipJudgeValid(Fault) : MiFaultViolation;

@@ -67,7 +67,7 @@ MipRangeMayBeMapped(const MI_IO_RANGE *Range)
             continue;
         }
         if (!MiIsFrameHeld(Frame)) {
-            if (MiVerifyMdls) {
+            if (KiVerifierOn) {
                 KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x83, Range->Address, Range->Bytes, Frame);
             }
             return FALSE;

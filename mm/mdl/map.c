@@ -175,12 +175,12 @@ MipCheckMappedPages(PMDL Mdl)
     for (SIZE_T Index = 0; Index < PageCount; Index += 1) {
         BOOLEAN Ram = MiIsRamFrame(Frames[Index]);
 
-        if (MiVerifyMdls && !Ram && !(MiMdlFlags(Mdl) & MDL_IO_SPACE)) {
+        if (KiVerifierOn && !Ram && !(MiMdlFlags(Mdl) & MDL_IO_SPACE)) {
             KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x89, (ULONG_PTR)Mdl, (ULONG_PTR)&Frames[Index],
                          Frames[Index]);
         }
         if (Ram && !MiIsFrameHeld(Frames[Index])) {
-            if (MiVerifyMdls) {
+            if (KiVerifierOn) {
                 KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x85, (ULONG_PTR)Mdl, PageCount,
                              Frames[Index]);
             }
@@ -431,7 +431,7 @@ MipVerifyUnmap(PVOID BaseAddress, PMDL Mdl)
 
     if ((ULONG_PTR)BaseAddress < KiLoaderBlock->UserEnd) {
         MiVerifyIrql(0x7A, APC_LEVEL, (ULONG_PTR)BaseAddress, (ULONG_PTR)Mdl);
-        if (MiVerifyMdls) {
+        if (KiVerifierOn) {
             KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB9, (ULONG_PTR)Mdl, Flags,
                          (ULONG_PTR)BaseAddress);
         }

@@ -173,7 +173,7 @@ MmBuildMdlForNonPagedPool(PMDL MemoryDescriptorList)
     ULONG_PTR Va = (ULONG_PTR)Mdl->StartVa;
     MI_SYSTEM_REGION Region;
 
-    if (MiVerifyMdls && MiRegionOf(Mdl->StartVa, &Region) && Region == MiRegionPagedPool) {
+    if (KiVerifierOn && MiRegionOf(Mdl->StartVa, &Region) && Region == MiRegionPagedPool) {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x7F, HalGetIrql(), (ULONG_PTR)Mdl, MiMdlFlags(Mdl));
     }
     for (SIZE_T Index = 0; Index < PageCount; Index += 1, Va += PAGE_SIZE) {

@@ -8,10 +8,6 @@
 
 #include <mm/mi.h>
 
-/* The verifier's part in MDLs and mappings: bug checks 0xC4 for contracts broken. Default TRUE; set before
- * images run. */
-extern BOOLEAN MiVerifyMdls;
-
 /*
  * MmProbeAndLockPages with a status instead of an exception, and without the verifier's checks:
  * STATUS_ACCESS_VIOLATION, STATUS_WORKING_SET_QUOTA, STATUS_INSUFFICIENT_RESOURCES; on failure nothing is

@@ -205,7 +205,7 @@ MipHighestFrame(VOID)
 static VOID
 MipRefuseIoPages(PMI_BUFFER_LOCK Buffer, PMI_TRACKED Tracked)
 {
-    if (MiVerifyMdls && Buffer->IoFrame != MI_NO_FRAME) {
+    if (KiVerifierOn && Buffer->IoFrame != MI_NO_FRAME) {
         MipUndoBuffer(Buffer);
         MiFreeTracked(Tracked);
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x6F, (ULONG_PTR)Buffer->Mdl, Buffer->IoFrame,
@@ -324,13 +324,13 @@ MipTakeLockRecord(PMDL Mdl)
     ULONG Flags = MiMdlFlags(Mdl);
     PMI_TRACKED Tracked;
 
-    if (MiVerifyMdls && (Flags & MDL_SOURCE_IS_NONPAGED_POOL)) {
+    if (KiVerifierOn && (Flags & MDL_SOURCE_IS_NONPAGED_POOL)) {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x7D, (ULONG_PTR)Mdl, Flags, 0);
     }
     MiVerifyMdlFlags(0xB4, Mdl, Flags & MDL_PARTIAL);
     Tracked = (Flags & MDL_PAGES_LOCKED) ? MiRemoveTracked(MiTrackLockedPages, Mdl) : NULL;
     if (Tracked == NULL) {
-        if (MiVerifyMdls) {
+        if (KiVerifierOn) {
             KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x7C, (ULONG_PTR)Mdl, Flags, 0);
         }
         KeBugCheckEx(PROCESS_HAS_LOCKED_PAGES, 1, (ULONG_PTR)Mdl, 0, 0);

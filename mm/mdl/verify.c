@@ -5,15 +5,13 @@
  */
 #include "mdlp.h"
 
-BOOLEAN MiVerifyMdls = TRUE;
-
 /* The option that is on, as MmIsVerifierEnabled reports it: what a driver holds is tracked. */
 #define MI_VERIFIER_FLAGS 0x00000008
 
 VOID
 MiVerifyIrql(ULONG Violation, KIRQL Limit, ULONG64 P3, ULONG64 P4)
 {
-    if (MiVerifyMdls && HalGetIrql() > Limit) {
+    if (KiVerifierOn && HalGetIrql() > Limit) {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Violation, HalGetIrql(), P3, P4);
     }
 }
@@ -21,7 +19,7 @@ MiVerifyIrql(ULONG Violation, KIRQL Limit, ULONG64 P3, ULONG64 P4)
 VOID
 MiVerifyMdlFlags(ULONG Violation, const MDL *Mdl, ULONG Wrong)
 {
-    if (MiVerifyMdls && Wrong != 0) {
+    if (KiVerifierOn && Wrong != 0) {
         KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, Violation, (ULONG_PTR)Mdl, MiMdlFlags(Mdl), Wrong);
     }
 }
@@ -31,7 +29,7 @@ MiReportObsolete(const char *Text, PVOID Object)
 {
     KI_FINDING Finding = {.Rule = "obsolete-mapping", .Address = (ULONG64)Object};
 
-    if (!MiVerifyMdls || !KiInImageCode()) {
+    if (!KiVerifierOn || !KiInImageCode()) {
         return;
     }
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "%s", Text);
@@ -43,7 +41,7 @@ MiReportObsolete(const char *Text, PVOID Object)
 LOGICAL NTAPI
 MmIsDriverVerifying(struct _DRIVER_OBJECT *DriverObject)
 {
-    return MiVerifyMdls && DriverObject != NULL;
+    return KiVerifierOn && DriverObject != NULL;
 }
 NTEXPORT(MmIsDriverVerifying);
 
@@ -51,7 +49,7 @@ NTEXPORT(MmIsDriverVerifying);
 LOGICAL NTAPI
 MmIsDriverSuspectForVerifier(struct _DRIVER_OBJECT *DriverObject)
 {
-    return MiVerifyMdls && DriverObject != NULL;
+    return KiVerifierOn && DriverObject != NULL;
 }
 NTEXPORT(MmIsDriverSuspectForVerifier);
 
@@ -59,7 +57,7 @@ NTEXPORT(MmIsDriverSuspectForVerifier);
 LOGICAL NTAPI
 MmIsDriverVerifyingByAddress(PVOID AddressWithinSection)
 {
-    return MiVerifyMdls && KiIsImageAddress != NULL && KiIsImageAddress((ULONG64)AddressWithinSection);
+    return KiVerifierOn && KiIsImageAddress != NULL && KiIsImageAddress((ULONG64)AddressWithinSection);
 }
 NTEXPORT(MmIsDriverVerifyingByAddress);
 
@@ -68,7 +66,7 @@ NTEXPORT(MmIsDriverVerifyingByAddress);
 NTSTATUS NTAPI
 MmIsVerifierEnabled(PULONG VerifierFlags)
 {
-    if (!MiVerifyMdls) {
+    if (!KiVerifierOn) {
         return STATUS_NOT_SUPPORTED;
     }
     *VerifierFlags = MI_VERIFIER_FLAGS;

@@ -97,7 +97,7 @@ typedef struct _MMPFN {
             ULONG Flink;            /* (L) frame - first frame of the node + 1; 0: none */
             ULONG Blink;            /* (L) */
         };
-        volatile ULONG64 Table;     /* (A) lock bit 0; used entries from bit 16 */
+        volatile ULONG64 Table;     /* (A) MI_TABLE_*: lock bit 0; used entries from bit 16 */
         PVOID InPageBlock;          /* (P) who reads this page in */
         ULONG64 Owner;              /* (O) for the owner of a frame that has no entry */
     };
@@ -154,6 +154,7 @@ typedef enum _MI_CACHE_ATTRIBUTE {
 
 /* Word 3 of a table. */
 #define MI_TABLE_LOCK_BIT 0
+#define MI_TABLE_NOTED 0x2ull                       /* stands in the list of mm/pte/softtrim.c */
 #define MI_TABLE_USED_SHIFT 16
 #define MI_TABLE_USED_ONE (1ull << MI_TABLE_USED_SHIFT)
 #define MI_TABLE_USED_MASK (0xFFFFull << MI_TABLE_USED_SHIFT)

@@ -170,7 +170,7 @@ _Static_assert(MI_TRIM_PAGES <= 64, "one bit of Dirty each");
  * reference: a locked page keeps its address valid, because a driver may touch it at DISPATCH_LEVEL.
  */
 static VOID
-MipTrimEntryLocked(PMMPTE Pte, ULONG_PTR Va, PMI_TRIM Trim)
+MipTrimEntryLocked(PMMPTE Pte, ULONG_PTR Va, PMI_TRIM Trim, PULONG Left)
 {
     MMPTE Old = MiReadPte(Pte);
     PFN_NUMBER Frame = MiGetPteFrame(Old);
@@ -179,7 +179,9 @@ MipTrimEntryLocked(PMMPTE Pte, ULONG_PTR Va, PMI_TRIM Trim)
         return;
     }
     MiLockPfn(Frame);
-    if (MiStateReferences(MiPfnState(Frame)) == 1) {
+    if (MiStateReferences(MiPfnState(Frame)) != 1) {
+        *Left += 1;
+    } else {
         MI_PROTECTION Protection = MiGetSoftwareProtection(MiPfn(Frame)->OriginalPte);
 
         Old = MiExchangePte(Pte, MiMakeTransitionPte(Frame, Protection));
@@ -208,25 +210,34 @@ MipFinishTrim(PMI_TRIM Trim)
     return Trimmed;
 }
 
-static SIZE_T
-MipTrimTable(PMI_CURSOR Cursor)
+SIZE_T
+MiTrimEntriesLocked(PMMPTE Pte, ULONG_PTR Va, SIZE_T PageCount, PULONG Left)
 {
-    PFN_NUMBER TableFrame = MiPteTableFrame(Cursor->Pte);
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
     SIZE_T Trimmed = 0;
     MI_TRIM Trim;
 
     MiStartFlush(&Trim.Flush);
     Trim.Count = 0;
     Trim.Dirty = 0;
-    MiLockPageTable(TableFrame, LockRankPageTable);
-    for (SIZE_T Index = 0; Index < Cursor->PageCount; Index += 1) {
-        MipTrimEntryLocked(&Cursor->Pte[Index], Cursor->Va + Index * PAGE_SIZE, &Trim);
+    for (SIZE_T Index = 0; Index < PageCount; Index += 1) {
+        MipTrimEntryLocked(&Pte[Index], Va + Index * PAGE_SIZE, &Trim, Left);
         if (Trim.Count == MI_TRIM_PAGES) {
             Trimmed += MipFinishTrim(&Trim);
         }
     }
-    Trimmed += MipFinishTrim(&Trim);
+    return Trimmed + MipFinishTrim(&Trim);
+}
+
+static SIZE_T
+MipTrimTable(PMI_CURSOR Cursor)
+{
+    PFN_NUMBER TableFrame = MiPteTableFrame(Cursor->Pte);
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    SIZE_T Trimmed;
+    ULONG Left = 0;
+
+    MiLockPageTable(TableFrame, LockRankPageTable);
+    Trimmed = MiTrimEntriesLocked(Cursor->Pte, Cursor->Va, Cursor->PageCount, &Left);
     MiUnlockPageTable(TableFrame);
     KiLowerIrql(OldIrql);
     return Trimmed;

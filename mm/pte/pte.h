@@ -138,6 +138,14 @@ MiGetDemandZeroUse(MMPTE Pte)
     return (MI_PAGE_USE)MiGetPageFileNumber(Pte);
 }
 
+/* --- The soft trim (softtrim.c) ---------------------------------------------------------------------- */
+
+/* A page of pageable system space became valid at Va; the walk's table is locked. */
+VOID MiNotePageable(const MI_WALK *Walk, ULONG_PTR Va);
+
+/* Put every valid page of pageable system space that is not locked into transition. <= DISPATCH_LEVEL. */
+VOID MiTrimPageable(VOID);
+
 /* --- Housekeeping (syspte.c, validate.c)
  * ------------------------------------------------------------------------ */
 

@@ -48,6 +48,12 @@ VOID MiSplitLargePage(PMI_CURSOR Cursor, PMI_FLUSH_BATCH Batch);
 MMPTE MiMakeHiddenPte(PFN_NUMBER Frame, MEMORY_CACHING_TYPE CacheType);
 MEMORY_CACHING_TYPE MiHiddenCacheType(MMPTE Pte);
 
+/*
+ * The table is locked: give up the pages of PageCount entries from Pte, which translates Va (MiTrimRange). Left counts
+ * the pages that stay because they are locked. Returns how many went.
+ */
+SIZE_T MiTrimEntriesLocked(PMMPTE Pte, ULONG_PTR Va, SIZE_T PageCount, PULONG Left);
+
 /* A valid entry of a plain mapping: global, and with the Accessed and Dirty bits the processor would set. */
 MMPTE MiMakeMappingPte(PFN_NUMBER Frame, MI_PROTECTION Protection, MEMORY_CACHING_TYPE CacheType);
 

@@ -221,4 +221,5 @@ MiInitializeSystemSpace(PHAL_LOADER_BLOCK LoaderBlock)
     }
     MiInitializeSystemPteCaches();
     KiQueryPte = MipQueryPte;
+    KiTrimPageable = MiTrimPageable;
 }

@@ -208,10 +208,10 @@ KTEST(SystemVerifierQuestions)
     CHECK_STATUS(STATUS_SUCCESS, MmIsVerifierEnabled(&Flags));
     CHECK_EQ(Flags, 8);
     CHECK(!MmIsDriverVerifyingByAddress(&Flags));
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     Flags = 99;
     CHECK_STATUS(STATUS_NOT_SUPPORTED, MmIsVerifierEnabled(&Flags));
     CHECK_EQ(Flags, 99);
     CHECK(!MmIsDriverVerifying(NULL) && !MmIsDriverSuspectForVerifier(NULL));
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
 }

@@ -150,9 +150,9 @@ KTEST(IoMapsOwnedRam)
     Call.Physical = MtFrameOf(Buffer.Va) << PAGE_SHIFT;
     MmUnlockPages(Buffer.Mdl);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x83, Call.Physical, IoMap, &Call);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     CHECK(MmMapIoSpace(MtPhysical(Call.Physical), PAGE_SIZE, MmCached) == NULL);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     MtFreeBuffer(&Buffer);
     MmFreeContiguousMemory(Pages);
 }

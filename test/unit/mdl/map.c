@@ -141,9 +141,9 @@ KTEST(MapOfPagesNobodyKeeps)
     MtFrames(Mdl)[0] = Frame;
     Mdl->MdlFlags = MDL_PAGES_LOCKED;
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x85, (ULONG_PTR)Mdl, MapIt, Mdl);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     MT_BUGCHECK2(MEMORY_MANAGEMENT, 0x1233, Frame, MapIt, Mdl);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     MtFrames(Mdl)[0] = 0xFFFFFFF;
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x89, (ULONG_PTR)Mdl, MapIt, Mdl);
     Mdl->MdlFlags = 0;
@@ -175,9 +175,9 @@ KTEST(UnmapMisuse)
 
     REQUIRE(Buffer.Mdl != NULL && Partial != NULL);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB6, (ULONG_PTR)Buffer.Mdl, MapUndo, &Unmap);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     MT_BUGCHECK2(SYSTEM_PTE_MISUSE, 6, (ULONG_PTR)Buffer.Mdl, MapUndo, &Unmap);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     Va = MmGetSystemAddressForMdlSafe(Buffer.Mdl, NormalPagePriority);
     REQUIRE(Va != NULL);
     Unmap.Va = (PVOID)0x10000;

@@ -118,11 +118,11 @@ KTEST(MdlOfPagedPoolIsRefused)
     REQUIRE(Buffer.Mdl != NULL);
     Buffer.Va[0] = 1;
     CHECK_BUGCHECK_CALL(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x7F, MdlBuild, Buffer.Mdl);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     MT_BUGCHECK2(MEMORY_MANAGEMENT, 0x1240, (ULONG_PTR)Buffer.Mdl, MdlBuild, Buffer.Mdl);
     Buffer.Va[PAGE_SIZE] = 1;
     MmBuildMdlForNonPagedPool(Buffer.Mdl);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     CHECK_EQ(Buffer.Mdl->MdlFlags, MDL_SOURCE_IS_NONPAGED_POOL);
     MtFreeBuffer(&Buffer);
 }

@@ -212,9 +212,9 @@ KTEST(LockOfDevicePages)
     Mdl = IoAllocateMdl(Va, PAGE_SIZE, FALSE, FALSE, NULL);
     REQUIRE(Mdl != NULL);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x6F, (ULONG_PTR)Mdl, LockIt, Mdl);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     MmProbeAndLockPages(Mdl, KernelMode, IoReadAccess);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     CHECK_EQ(Mdl->MdlFlags, MDL_PAGES_LOCKED | MDL_IO_SPACE);
     CHECK_EQ(MtFrames(Mdl)[0], MDL_IO_FRAME);
     MmUnlockPages(Mdl);
@@ -237,9 +237,9 @@ KTEST(UnlockWithoutLock)
 
     REQUIRE(Buffer.Mdl != NULL && Other != NULL);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0x7C, (ULONG_PTR)Other, UnlockIt, Other);
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
     MT_BUGCHECK2(PROCESS_HAS_LOCKED_PAGES, 1, (ULONG_PTR)Other, UnlockIt, Other);
-    MiVerifyMdls = TRUE;
+    KiVerifierOn = TRUE;
     IoBuildPartialMdl(Buffer.Mdl, Other, Buffer.Va, 0);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB4, (ULONG_PTR)Other, UnlockIt, Other);
     MmInitializeMdl(Other, Buffer.Va, 2 * PAGE_SIZE);
