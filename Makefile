@@ -22,7 +22,8 @@ run: build
 check: build
 	@BUILD=$(BUILD) JOBS=$(JOBS) T='$(T)' sh test/check.sh
 
-# Page frames and pools, counted and timed, beside other allocators. ONLY='count time waste boot': some of it.
+# Page frames and pools, counted and timed, beside other allocators, and the rows that need a kernel, counted in QEMU.
+# ONLY='count time waste boot kernel linux': some of it.
 bench: build
 	@BUILD=$(BUILD) sh bench/run.sh
 

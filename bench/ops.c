@@ -119,6 +119,38 @@ BenchHotRun(SIZE_T Rounds)
     }
 }
 
+/* The first frames of runs, as many as the table has room for. */
+static VOID
+BenchGetRun(SIZE_T Rounds)
+{
+    for (SIZE_T Round = 0; Round < Rounds && BenchFrameCount < BenchFrameLimit; Round++) {
+        BenchFrames[BenchFrameCount++] = MiGetContiguousFrames(0, MM_ANY_NODE_OK, MiUseDriverLocked, BENCH_RUN_FRAMES, 0,
+                                                               MiHighestFrame, BENCH_RUN_FRAMES, 0);
+    }
+}
+
+static VOID
+BenchPutRun(SIZE_T Rounds)
+{
+    for (SIZE_T Round = 0; Round < Rounds && BenchFrameCount != 0; Round++) {
+        MiFreeContiguousFrames(BenchFrames[--BenchFrameCount], BENCH_RUN_FRAMES);
+    }
+}
+
+#define BENCH_RUNS 64 /* two megabytes each */
+
+static VOID
+BenchTakeRuns(VOID)
+{
+    BenchGetRun(BENCH_RUNS);
+}
+
+static VOID
+BenchGiveRuns(VOID)
+{
+    BenchPutRun(BENCH_RUNS);
+}
+
 #define BENCH_BULK 131072 /* frames a time: half a gigabyte */
 
 const BENCH_OPERATION BenchFrameOperations[] = {
@@ -129,6 +161,8 @@ const BENCH_OPERATION BenchFrameOperations[] = {
     {"512 at once: get", NULL, BenchGetMany, BenchGiveAll, 512, BENCH_BULK / 512, 32},
     {"512 at once: put", BenchTakeAll, BenchPutMany, BenchGiveAll, 512, BENCH_BULK / 512, 32},
     {"2 MB get/put pair", NULL, BenchHotRun, NULL, 1, 20000, 1000},
+    {"2 MB get", NULL, BenchGetRun, BenchGiveRuns, 1, BENCH_RUNS, BENCH_RUNS},
+    {"2 MB put", BenchTakeRuns, BenchPutRun, BenchGiveRuns, 1, BENCH_RUNS, BENCH_RUNS},
     {NULL, NULL, NULL, NULL, 0, 0, 0},
 };
 

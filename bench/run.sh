@@ -1,13 +1,13 @@
 #!/bin/sh
 # Run the benchmarks and print the tables: bench/README.md says what they mean.
 #   BUILD   build directory (default build)
-#   ONLY    some of "time count waste boot" (default all)
+#   ONLY    some of "time count waste boot kernel" (default all), and "linux", which takes the Linux column (linux.sh)
 # Other allocators take part if Debian's packages are installed, instructions are counted if valgrind is:
 #   apt-get install valgrind libmimalloc2.0 libjemalloc2 libtcmalloc-minimal4
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-build}
-only=${ONLY:-time count waste boot}
+only=${ONLY:-time count waste boot kernel}
 out=$build/bench/figures
 program=$build/bench-threads
 mkdir -p "$out"
@@ -97,4 +97,22 @@ if wants boot; then
     { boot 256M; boot 1T; } > "$out/boot"
 fi
 
+if wants kernel; then
+    if command -v qemu-system-x86_64 > /dev/null; then
+        for words in "verified"; do
+            name=${words%% *} words=${words#"$name"}
+            # shellcheck disable=SC2086
+            "$here/kernel.sh" "$build/bench-amd64" 1 $words > "$out/kernel.$name"
+            # shellcheck disable=SC2086
+            "$here/kernel.sh" "$build/bench-amd64" 2 $words test=empty.shootdown.of.one.page > "$out/kernel.${name}2"
+        done
+    else
+        echo "# qemu-system-x86_64 is not installed: nothing is counted in the kernel"
+    fi
+fi
+if wants linux; then
+    sh "$here/linux.sh" "$build/bench/linux" > "$out/linux"
+fi
+
 python3 "$here/report.py" "$here/targets.tsv" "$out"
+python3 "$here/kernel.py" table "$here/targets.tsv" "$out"

@@ -14,7 +14,7 @@ typedef struct _HALP_OPTION {
     VOID (*Take)(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value);
 } HALP_OPTION;
 
-static BOOLEAN
+BOOLEAN
 HalpSameText(const char *Left, const char *Right)
 {
     while (*Left != 0 && *Left == *Right) {

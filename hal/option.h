@@ -22,6 +22,8 @@ BOOLEAN HalpTakeOption(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Va
 /* A number, decimal or 0x; refused if it is none or not from Lowest to Highest. */
 ULONG64 HalpOptionNumber(const char *Option, const char *Value, ULONG64 Lowest, ULONG64 Highest);
 
+BOOLEAN HalpSameText(const char *Left, const char *Right);
+
 /* --- Supplied by the machine --- */
 
 /* The bytes of the file that an option names, readable for good; refused if it is not there. */

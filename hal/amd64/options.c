@@ -53,7 +53,7 @@ HalpFindInPack(const HALP_BOOT_FILE *Pack, const char *Name, PHALP_FILE File)
     ULONG64 Offset;
 
     for (Offset = 0; HalpNextInPack(Pack, &Offset, File);) {
-        if (HalpSameName(File->Name, Name)) {
+        if (HalpSameText(File->Name, Name)) {
             return TRUE;
         }
     }
@@ -68,7 +68,7 @@ HalpOptionFile(const char *Option, const char *Path, PSIZE_T Size)
 
     for (Boot = HalpBootFiles->Files; Boot < HalpBootFiles->Files + HalpBootFiles->FileCount; Boot += 1) {
         if (HalpIsPack(Boot) ? HalpFindInPack(Boot, Path, &File)
-                             : Boot->Name[0] == 0 || HalpSameName(Boot->Name, Path)) {
+                             : Boot->Name[0] == 0 || HalpSameText(Boot->Name, Path)) {
             *Size = HalpIsPack(Boot) ? File.Size : Boot->Size;
             return HalpIsPack(Boot) ? File.Bytes : HalpFileBytes(Boot);
         }
@@ -105,7 +105,7 @@ HalpTakeTest(PHAL_LOADER_BLOCK LoaderBlock, const char *Value)
 static BOOLEAN
 HalpIsForOthers(const char *Name)
 {
-    return HalpSameName(Name, "memory") || HalpSameName(Name, "processors");
+    return HalpSameText(Name, "memory") || HalpSameText(Name, "processors");
 }
 
 static VOID
@@ -114,7 +114,7 @@ HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
     char *Value;
 
     Value = HalpSplitWord(Word);
-    if (HalpSameName(Word, "test")) {
+    if (HalpSameText(Word, "test")) {
         HalpTakeTest(LoaderBlock, Value);
     } else if (!HalpIsForOthers(Word) && !HalpTakeOption(LoaderBlock, Word, Value)) {
         HalpRefuseOption(Word, NULL, "is an option that does not exist");

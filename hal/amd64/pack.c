@@ -4,6 +4,7 @@
  * the public description of the format (cpio(5)). Owns no state.
  */
 #include "pack.h"
+#include <hal/option.h>
 
 #define HALP_PACK_HEADER  110u
 #define HALP_PACK_FIELD   8u
@@ -14,16 +15,6 @@ PUCHAR
 HalpFileBytes(const HALP_BOOT_FILE *File)
 {
     return (PUCHAR)(HALP_DIRECT_MAP + File->Base);
-}
-
-BOOLEAN
-HalpSameName(const char *Left, const char *Right)
-{
-    while (*Left != 0 && *Left == *Right) {
-        Left += 1;
-        Right += 1;
-    }
-    return *Left == *Right;
 }
 
 static BOOLEAN
@@ -94,5 +85,5 @@ HalpNextInPack(const HALP_BOOT_FILE *Pack, PULONG64 Offset, PHALP_FILE File)
     File->Name = (const char *)Bytes + Name;
     File->Bytes = Bytes + Contents;
     *Offset = HalpPackAlign(Contents + File->Size);
-    return !HalpSameName(File->Name, "TRAILER!!!");
+    return !HalpSameText(File->Name, "TRAILER!!!");
 }

@@ -22,6 +22,4 @@ BOOLEAN HalpNextInPack(const HALP_BOOT_FILE *Pack, PULONG64 Offset, PHALP_FILE F
 /* Where the file itself is, in the direct map. */
 PUCHAR HalpFileBytes(const HALP_BOOT_FILE *File);
 
-BOOLEAN HalpSameName(const char *Left, const char *Right);
-
 #endif
