@@ -1,9 +1,9 @@
 /*
  * The requests that the command line asks for, as a program would make them: open the device, device control, close.
  *
- * Each device is opened once, by the first request for it, and closed when all are over. A request that the driver pends
- * is given INIT_PATIENCE of the machine's time and then left pending, so that a later one may release it. At the end
- * what is still pending is cancelled; what even that does not complete is a finding.
+ * Each device is opened once, by the first request for it, for asynchronous requests, and closed when all are over. A request
+ * that the driver pends is given INIT_PATIENCE of the machine's time and then left pending, so that a later one may release
+ * it. At the end what is still pending is cancelled; what even that does not complete is a finding.
  *
  * Buffers are nonpaged system memory, and requests come from kernel mode. What the report needs stays in the table.
  */
@@ -20,7 +20,9 @@ typedef struct _INIT_REQUEST {
     const HAL_REQUEST *Asked;
     CHAR Device[INIT_DEVICE_NAME]; /* for the report */
     HANDLE Handle;                 /* NULL: could not be opened */
-    PIRP Irp;                      /* not NULL: on the way, or lost */
+    HANDLE Event;                  /* set when it has been completed */
+    IO_STATUS_BLOCK Iosb;
+    BOOLEAN Pending;               /* on the way, or lost */
     BOOLEAN Finished;              /* Status, Information and Output are final */
     NTSTATUS Status;
     ULONG64 Information;
@@ -82,6 +84,8 @@ InitpOpenRequest(PINIT_REQUEST Request)
 {
     WCHAR Buffer[INIT_DEVICE_NAME];
     UNICODE_STRING Path = {.Buffer = Buffer};
+    OBJECT_ATTRIBUTES Attributes;
+    IO_STATUS_BLOCK Iosb;
 
     for (PINIT_REQUEST Earlier = InitpRequests; Earlier < Request; Earlier += 1) {
         if (Earlier->Handle != NULL && InitpSameName(Earlier->Device, Request->Device)) {
@@ -94,7 +98,9 @@ InitpOpenRequest(PINIT_REQUEST Request)
         Path.Length += sizeof(WCHAR);
     }
     Path.MaximumLength = Path.Length;
-    return IoOpenDevice(&Path, GENERIC_READ | GENERIC_WRITE, &Request->Handle);
+    InitializeObjectAttributes(&Attributes, &Path, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
+    return ZwCreateFile(&Request->Handle, GENERIC_READ | GENERIC_WRITE, &Attributes, &Iosb, NULL, FILE_ATTRIBUTE_NORMAL,
+                        FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, FILE_NON_DIRECTORY_FILE, NULL, 0);
 }
 
 /* --- One request ---------------------------------------------------------------------------------------- */
@@ -117,7 +123,16 @@ InitpMakeBuffers(PINIT_REQUEST Request)
             return STATUS_INSUFFICIENT_RESOURCES;
         }
     }
-    return STATUS_SUCCESS;
+    return ZwCreateEvent(&Request->Event, EVENT_ALL_ACCESS, NULL, NotificationEvent, FALSE);
+}
+
+/* Wait for a pending request at most Milliseconds; TRUE if it has been completed. */
+static BOOLEAN
+InitpWaitForRequest(PINIT_REQUEST Request, ULONG Milliseconds)
+{
+    LARGE_INTEGER Timeout = {.QuadPart = -(LONG64)Milliseconds * 10000};
+
+    return ZwWaitForSingleObject(Request->Event, FALSE, &Timeout) == STATUS_SUCCESS;
 }
 
 static VOID
@@ -131,36 +146,27 @@ InitpReportRequest(PINIT_REQUEST Request, const char *Rule, const char *What)
 
 /* The request has been completed: keep what there is to say of it. */
 static VOID
-InitpFinishRequest(PINIT_REQUEST Request)
+InitpFinishRequest(PINIT_REQUEST Request, NTSTATUS Status, ULONG_PTR Information)
 {
     const HAL_REQUEST *Asked = Request->Asked;
 
-    Request->Status = Request->Irp->IoStatus.Status;
-    Request->Information = Request->Irp->IoStatus.Information;
-    if (!NT_ERROR(Request->Status)) {
-        Request->OutputValid = (ULONG)MIN(Request->Information, Asked->OutputLength);
-        if (METHOD_FROM_CTL_CODE(Asked->Code) == METHOD_BUFFERED && Request->Information > Asked->OutputLength) {
+    Request->Status = Status;
+    Request->Information = Information;
+    if (!NT_ERROR(Status)) {
+        Request->OutputValid = (ULONG)MIN(Information, Asked->OutputLength);
+        if (METHOD_FROM_CTL_CODE(Asked->Code) == METHOD_BUFFERED && Information > Asked->OutputLength) {
             InitpReportRequest(Request, "request-information",
                                "was completed with more bytes in Information than its output buffer has");
         }
     }
     Request->Finished = TRUE;
-    IoEndRequest(Request->Irp);
-    Request->Irp = NULL;
-}
-
-static VOID
-InitpFailRequest(PINIT_REQUEST Request, NTSTATUS Status)
-{
-    Request->Status = Status;
-    Request->Finished = TRUE;
+    Request->Pending = FALSE;
 }
 
 static VOID
 InitpSendRequest(PDRIVER_OBJECT Driver, PINIT_REQUEST Request)
 {
-    IO_CONTROL Control = {.Code = Request->Asked->Code, .InputLength = Request->Asked->InputLength,
-                          .OutputLength = Request->Asked->OutputLength};
+    const HAL_REQUEST *Asked = Request->Asked;
     NTSTATUS Status = STATUS_NO_SUCH_DEVICE;
 
     if (InitpNameRequest(Driver, Request)) {
@@ -170,14 +176,16 @@ InitpSendRequest(PDRIVER_OBJECT Driver, PINIT_REQUEST Request)
         Status = InitpMakeBuffers(Request);
     }
     if (NT_SUCCESS(Status)) {
-        Control.Input = Request->Input;
-        Control.Output = Request->Output;
-        Status = IoSendControl(Request->Handle, &Control, &Request->Irp);
+        Status = ZwDeviceIoControlFile(Request->Handle, Request->Event, NULL, NULL, &Request->Iosb, Asked->Code,
+                                       Request->Input, Asked->InputLength, Request->Output, Asked->OutputLength);
     }
-    if (!NT_SUCCESS(Status)) {
-        InitpFailRequest(Request, Status);
-    } else if (IoWaitForRequest(Request->Irp, INIT_PATIENCE)) {
-        InitpFinishRequest(Request);
+    if (NT_ERROR(Status)) {
+        InitpFinishRequest(Request, Status, 0);
+        return;
+    }
+    Request->Pending = TRUE;
+    if (InitpWaitForRequest(Request, INIT_PATIENCE)) {
+        InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
     }
 }
 
@@ -186,17 +194,19 @@ InitpSendRequest(PDRIVER_OBJECT Driver, PINIT_REQUEST Request)
 static VOID
 InitpCancelRequest(PINIT_REQUEST Request)
 {
-    if (Request->Irp == NULL) {
+    IO_STATUS_BLOCK Iosb;
+
+    if (!Request->Pending) {
         return;
     }
-    if (!IoWaitForRequest(Request->Irp, 0)) {
-        IoCancelIrp(Request->Irp);
-        if (!IoWaitForRequest(Request->Irp, INIT_PATIENCE)) {
+    if (!InitpWaitForRequest(Request, 0)) {
+        ZwCancelIoFileEx(Request->Handle, &Request->Iosb, &Iosb);
+        if (!InitpWaitForRequest(Request, INIT_PATIENCE)) {
             InitpReportRequest(Request, "request-not-completed", "was never completed, not even when it was cancelled");
             return;
         }
     }
-    InitpFinishRequest(Request);
+    InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
 }
 
 static VOID
@@ -228,8 +238,13 @@ InitSendRequests(PDRIVER_OBJECT Driver)
     }
     /* A driver may complete at cleanup what it did not when it was told to cancel. */
     for (ULONG Index = 0; Index < InitpRequestCount; Index += 1) {
-        if (InitpRequests[Index].Irp != NULL && IoWaitForRequest(InitpRequests[Index].Irp, 0)) {
-            InitpFinishRequest(&InitpRequests[Index]);
+        PINIT_REQUEST Request = &InitpRequests[Index];
+
+        if (Request->Pending && InitpWaitForRequest(Request, 0)) {
+            InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
+        }
+        if (Request->Event != NULL) {
+            ZwClose(Request->Event);
         }
     }
 }

@@ -6,10 +6,12 @@
  *     out direct  system buffer for the input, the output buffer locked for writing
  *     neither     the addresses as they are
  *
- * Buffers are system addresses. What cannot be locked makes the request fail, nothing is left behind. Document: "Buffer
+ * The request's RequestorMode answers for the addresses. What cannot be read, written or locked makes the request fail,
+ * nothing is left behind. Document: "Buffer
  * Descriptions for I/O Control Codes", "Methods for Accessing Data Buffers".
  */
 #include "iop.h"
+#include <ke/user.h>
 
 #define IOP_BUFFER_TAG 0x42666F49u  /* "IofB" */
 #define IOP_CONTEXT_TAG 0x43666F49u /* "IofC" */
@@ -18,12 +20,14 @@ NTSTATUS (*IoLockPages)(PMDL Mdl, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Ope
 
 /* --- Buffers -------------------------------------------------------------------------------------------- */
 
-/* A system buffer, with Input in it; none for Length 0. */
-static NTSTATUS
-IopMakeSystemBuffer(PIRP Irp, ULONG Length, const VOID *Input, ULONG InputLength)
+NTSTATUS
+IopPrepareBuffer(PIRP Irp, ULONG Length, const VOID *Input, ULONG InputLength, PVOID Output, ULONG OutputLength)
 {
+    NTSTATUS Status;
     PVOID Buffer;
 
+    Irp->UserBuffer = Output;
+    IopTailOf(Irp)->OutputLength = OutputLength;
     if (Length == 0) {
         return STATUS_SUCCESS;
     }
@@ -31,12 +35,10 @@ IopMakeSystemBuffer(PIRP Irp, ULONG Length, const VOID *Input, ULONG InputLength
     if (Buffer == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    if (InputLength != 0) {
-        RtlCopyMemory(Buffer, Input, InputLength);
-    }
     Irp->AssociatedIrp.SystemBuffer = Buffer;
-    Irp->Flags |= IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER;
-    return STATUS_SUCCESS;
+    Irp->Flags |= IRP_BUFFERED_IO | IRP_DEALLOCATE_BUFFER | (OutputLength != 0 ? IRP_INPUT_OPERATION : 0);
+    Status = KiCaptureArgument(Buffer, Input, InputLength, Irp->RequestorMode);
+    return NT_SUCCESS(Status) ? KiProbeResult(Output, OutputLength, Irp->RequestorMode) : Status;
 }
 
 static NTSTATUS
@@ -48,7 +50,7 @@ IopLockBuffer(PIRP Irp, PVOID Buffer, ULONG Length, LOCK_OPERATION Operation)
         return STATUS_SUCCESS;
     }
     Mdl = IoAllocateMdl(Buffer, Length, FALSE, FALSE, Irp);
-    return Mdl == NULL ? STATUS_INSUFFICIENT_RESOURCES : IoLockPages(Mdl, KernelMode, Operation);
+    return Mdl == NULL ? STATUS_INSUFFICIENT_RESOURCES : IoLockPages(Mdl, Irp->RequestorMode, Operation);
 }
 
 NTSTATUS
@@ -62,22 +64,16 @@ IopPrepareControl(PIRP Irp, UCHAR MajorFunction, const IO_CONTROL *Control)
     Location->Parameters.DeviceIoControl.IoControlCode = Control->Code;
     Location->Parameters.DeviceIoControl.InputBufferLength = Control->InputLength;
     Location->Parameters.DeviceIoControl.OutputBufferLength = Control->OutputLength;
-    IopTailOf(Irp)->OutputLength = Control->OutputLength;
     if (Method == METHOD_NEITHER) {
         Location->Parameters.DeviceIoControl.Type3InputBuffer = Control->Input;
         Irp->UserBuffer = Control->Output;
         return STATUS_SUCCESS;
     }
     if (Method == METHOD_BUFFERED) {
-        Irp->UserBuffer = Control->Output;
-        Status = IopMakeSystemBuffer(Irp, MAX(Control->InputLength, Control->OutputLength), Control->Input,
-                                     Control->InputLength);
-        if (NT_SUCCESS(Status) && Control->OutputLength != 0) {
-            Irp->Flags |= IRP_INPUT_OPERATION;
-        }
-        return Status;
+        return IopPrepareBuffer(Irp, MAX(Control->InputLength, Control->OutputLength), Control->Input,
+                                Control->InputLength, Control->Output, Control->OutputLength);
     }
-    Status = IopMakeSystemBuffer(Irp, Control->InputLength, Control->Input, Control->InputLength);
+    Status = IopPrepareBuffer(Irp, Control->InputLength, Control->Input, Control->InputLength, Control->Output, 0);
     if (NT_SUCCESS(Status)) {
         Status = IopLockBuffer(Irp, Control->Output, Control->OutputLength,
                                Method == METHOD_IN_DIRECT ? IoReadAccess : IoWriteAccess);
@@ -85,41 +81,34 @@ IopPrepareControl(PIRP Irp, UCHAR MajorFunction, const IO_CONTROL *Control)
     return Status;
 }
 
-/* The same for a read or a write, as the device's flags ask. */
-static NTSTATUS
+NTSTATUS
 IopPrepareTransfer(PIRP Irp, PDEVICE_OBJECT DeviceObject, BOOLEAN Write, PVOID Buffer, ULONG Length)
 {
-    NTSTATUS Status = STATUS_SUCCESS;
-
     Irp->Flags |= Write ? IRP_WRITE_OPERATION : IRP_READ_OPERATION;
     if ((DeviceObject->Flags & DO_BUFFERED_IO) != 0) {
-        Irp->UserBuffer = Buffer;
-        IopTailOf(Irp)->OutputLength = Length;
-        Status = IopMakeSystemBuffer(Irp, Length, Buffer, Write ? Length : 0);
-        if (NT_SUCCESS(Status) && !Write && Length != 0) {
-            Irp->Flags |= IRP_INPUT_OPERATION;
-        }
-    } else if ((DeviceObject->Flags & DO_DIRECT_IO) != 0) {
-        Status = IopLockBuffer(Irp, Buffer, Length, Write ? IoReadAccess : IoWriteAccess);
-    } else {
-        Irp->UserBuffer = Buffer;
+        return Write ? IopPrepareBuffer(Irp, Length, Buffer, Length, Buffer, 0)
+                     : IopPrepareBuffer(Irp, Length, NULL, 0, Buffer, Length);
     }
-    return Status;
+    if ((DeviceObject->Flags & DO_DIRECT_IO) != 0) {
+        return IopLockBuffer(Irp, Buffer, Length, Write ? IoReadAccess : IoWriteAccess);
+    }
+    Irp->UserBuffer = Buffer;
+    return STATUS_SUCCESS;
 }
 
 static PIRP
 IopDropUnsent(PIRP Irp)
 {
-    IopUndoBuffers(Irp);
-    IopFreeIrp(Irp);
+    IopDropRequest(Irp);
     return NULL;
 }
 
 /* --- Services ------------------------------------------------------------------------------------------- */
 
 /*
- * A device control request for DeviceObject, to be sent by IoCallDriver; at completion the output is copied,
- * *IoStatusBlock filled, Event set, and the IRP freed: never by the caller. InternalDeviceIoControl:
+ * A device control request for DeviceObject, to be sent by IoCallDriver; at completion, in this thread, the output is copied,
+ * *IoStatusBlock filled, Event set, and the IRP freed: never by the caller. A failure that IoCallDriver returns at once
+ * is in neither. InternalDeviceIoControl:
  * IRP_MJ_INTERNAL_DEVICE_CONTROL. NULL without memory or if a buffer cannot be locked. PASSIVE_LEVEL.
  */
 PIRP NTAPI
@@ -139,6 +128,7 @@ IoBuildDeviceIoControlRequest(ULONG IoControlCode, PDEVICE_OBJECT DeviceObject, 
     }
     Irp->UserIosb = IoStatusBlock;
     Irp->UserEvent = Event;
+    IopQueueToThread(Irp);
     return Irp;
 }
 NTEXPORT(IoBuildDeviceIoControlRequest);
@@ -158,6 +148,7 @@ IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, 
     if (Irp == NULL) {
         return NULL;
     }
+    Irp->Tail.Overlay.Thread = (PETHREAD)KiCurrentThread();
     Location = IoGetNextIrpStackLocation(Irp);
     Location->MajorFunction = (UCHAR)MajorFunction;
     if (MajorFunction == IRP_MJ_READ || MajorFunction == IRP_MJ_WRITE) {
@@ -184,6 +175,7 @@ IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, P
     if (Irp != NULL) {
         Irp->AllocationFlags |= IOP_IRP_OWNED;
         Irp->UserEvent = Event;
+        IopQueueToThread(Irp);
     }
     return Irp;
 }

@@ -232,4 +232,5 @@ IoInitialize(VOID)
     IopInitializeDevices();
     IopInitializeLinks();
     IopInitializeFiles();
+    IopInitializeThreads();
 }

@@ -66,20 +66,9 @@ VOID IoEnumerateLinks(VOID (*Visitor)(const IO_LEFT *Left, PVOID Context), PVOID
 /* Send IRP_MJ_SHUTDOWN to devices that asked for it, once each. PASSIVE_LEVEL. */
 VOID IoShutDown(VOID);
 
-/* --- Files and requests of the core's own ---------------------------------------------------------------- */
+/* --- Requests --------------------------------------------------------------------------------------------- */
 
-/*
- * Open the device or link of a path: IRP_MJ_CREATE to the top of its stack, and a handle. STATUS_OBJECT_NAME_NOT_FOUND
- * and what the path may bring, STATUS_NO_SUCH_DEVICE for one that is not ready, STATUS_ACCESS_DENIED for an exclusive
- * one that is open, STATUS_INSUFFICIENT_RESOURCES, or what the driver says. PASSIVE_LEVEL.
- */
-NTSTATUS IoOpenDevice(PCUNICODE_STRING Path, ACCESS_MASK DesiredAccess, PHANDLE Handle);
-
-/*
- * Send IRP_MJ_DEVICE_CONTROL through a handle with buffers of the caller's, which are system addresses, as the method
- * of Code asks. On success *Irp is the caller's: IoWaitForRequest, then its IoStatus is final, then IoEndRequest.
- * Fails, with nothing sent, if the handle or memory is wrong. PASSIVE_LEVEL.
- */
+/* What a device control is made of. */
 typedef struct _IO_CONTROL {
     ULONG Code;
     PVOID Input;
@@ -87,15 +76,6 @@ typedef struct _IO_CONTROL {
     PVOID Output;
     ULONG OutputLength;
 } IO_CONTROL, *PIO_CONTROL;
-
-NTSTATUS IoSendControl(HANDLE Handle, const IO_CONTROL *Control, PIRP *Irp);
-
-/* Wait for a request of IoSendControl at most Milliseconds; TRUE if it has been completed. IoCancelIrp may be called
- * on it at any time. PASSIVE_LEVEL. */
-BOOLEAN IoWaitForRequest(PIRP Irp, ULONG Milliseconds);
-
-/* Forget a request that has been completed. */
-VOID IoEndRequest(PIRP Irp);
 
 /* Lock the pages of an MDL, a status instead of an exception: set by init/, as mm/mdl is above. */
 extern NTSTATUS (*IoLockPages)(PMDL Mdl, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation);

@@ -113,9 +113,9 @@ IopNormalize(const UNICODE_STRING *Path, PUNICODE_STRING Normal)
 }
 
 static VOID
-IopSetAttributes(POBJECT_ATTRIBUTES Attributes, PUNICODE_STRING Path)
+IopSetAttributes(POBJECT_ATTRIBUTES Attributes, PUNICODE_STRING Path, HANDLE Root)
 {
-    InitializeObjectAttributes(Attributes, Path, OBJ_CASE_INSENSITIVE, NULL, NULL);
+    InitializeObjectAttributes(Attributes, Path, OBJ_CASE_INSENSITIVE, Root, NULL);
 }
 
 NTSTATUS
@@ -129,7 +129,7 @@ IopNameObject(PVOID Object, PCUNICODE_STRING Path)
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    IopSetAttributes(&Attributes, &Normal);
+    IopSetAttributes(&Attributes, &Normal, NULL);
     KiEnterBoundary();
     Status = Normal.Length == 0 ? STATUS_OBJECT_PATH_SYNTAX_BAD : ObNameObject(Object, &Attributes, &Existing);
     KiLeaveBoundary();
@@ -139,14 +139,14 @@ IopNameObject(PVOID Object, PCUNICODE_STRING Path)
 
 /* The object of the longest part of the path that names one; the rest stays. */
 static NTSTATUS
-IopFindLongest(const UNICODE_STRING *Path, PVOID *Object, PUNICODE_STRING Rest)
+IopFindLongest(const UNICODE_STRING *Path, HANDLE Root, PVOID *Object, PUNICODE_STRING Rest)
 {
     OBJECT_ATTRIBUTES Attributes;
     UNICODE_STRING Part = *Path;
     NTSTATUS First = STATUS_SUCCESS, Status;
 
     for (;;) {
-        IopSetAttributes(&Attributes, &Part);
+        IopSetAttributes(&Attributes, &Part, Root);
         Status = ObFindObject(&Attributes, NULL, Object);
         if (NT_SUCCESS(Status)) {
             break;
@@ -171,11 +171,11 @@ IopFindLongest(const UNICODE_STRING *Path, PVOID *Object, PUNICODE_STRING Rest)
 
 /* One step: *Device is the device if the path leads to one, else Current is replaced by where its link leads. */
 static NTSTATUS
-IopFollow(PUNICODE_STRING Current, PDEVICE_OBJECT *Device, PUNICODE_STRING Rest)
+IopFollow(PUNICODE_STRING Current, HANDLE Root, PDEVICE_OBJECT *Device, PUNICODE_STRING Rest)
 {
     UNICODE_STRING Left, Next;
     PVOID Object;
-    NTSTATUS Status = IopFindLongest(Current, &Object, &Left);
+    NTSTATUS Status = IopFindLongest(Current, Root, &Object, &Left);
 
     if (!NT_SUCCESS(Status)) {
         return Status;
@@ -205,7 +205,7 @@ IopFollow(PUNICODE_STRING Current, PDEVICE_OBJECT *Device, PUNICODE_STRING Rest)
 }
 
 NTSTATUS
-IopFindDevice(PCUNICODE_STRING Path, PDEVICE_OBJECT *DeviceObject, PUNICODE_STRING Rest)
+IopFindDevice(PCUNICODE_STRING Path, HANDLE Root, PDEVICE_OBJECT *DeviceObject, PUNICODE_STRING Rest)
 {
     PDEVICE_OBJECT Device = NULL;
     UNICODE_STRING Current;
@@ -215,7 +215,8 @@ IopFindDevice(PCUNICODE_STRING Path, PDEVICE_OBJECT *DeviceObject, PUNICODE_STRI
         return Status;
     }
     for (ULONG Links = 0; NT_SUCCESS(Status) && Device == NULL; Links += 1) {
-        Status = Links == IOP_MAXIMUM_LINKS ? STATUS_OBJECT_NAME_INVALID : IopFollow(&Current, &Device, Rest);
+        Status = Links == IOP_MAXIMUM_LINKS ? STATUS_OBJECT_NAME_INVALID : IopFollow(&Current, Root, &Device, Rest);
+        Root = NULL;
     }
     IopFreePath(&Current);
     if (NT_SUCCESS(Status)) {
@@ -292,7 +293,7 @@ IoDeleteSymbolicLink(PUNICODE_STRING SymbolicLinkName)
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    IopSetAttributes(&Attributes, &Path);
+    IopSetAttributes(&Attributes, &Path, NULL);
     Status = ObFindObject(&Attributes, IopLinkType, &Object);
     IopFreePath(&Path);
     if (!NT_SUCCESS(Status)) {

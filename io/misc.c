@@ -11,8 +11,7 @@
 
 /* --- Who asks ------------------------------------------------------------------------------------------- */
 
-/* The process of the thread that made the request; for a packet made without a thread the current one. IRQL <=
- * DISPATCH_LEVEL. */
+/* The process of the thread that made the request; NULL for a packet without a thread. IRQL <= DISPATCH_LEVEL. */
 PEPROCESS NTAPI
 IoGetRequestorProcess(PIRP Irp)
 {

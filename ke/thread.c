@@ -14,6 +14,7 @@
 
 KPROCESS KiSystemProcess;
 PKPROCESS KiThreadProcess = &KiSystemProcess;
+VOID (*KiThreadEnds)(VOID);
 
 static LIST_ENTRY KiEndedThreads = {&KiEndedThreads, &KiEndedThreads}; /* (D) */
 static KSEMAPHORE KiEndedCount = {
@@ -37,6 +38,7 @@ KipInitializeThread(struct _KTHREAD *Thread, CHAR Priority)
     InitializeListHead(&Thread->MutantListHead);
     InitializeListHead(&Thread->ApcListHead[KernelMode]);
     InitializeListHead(&Thread->ApcListHead[UserMode]);
+    InitializeListHead(&Thread->IrpList);
     Thread->BoundaryTop = Thread->Boundaries;
     Thread->BoundaryLimit = Thread->Boundaries + KI_BOUNDARY_RECORDS;
     Thread->Priority = Priority;
@@ -153,6 +155,9 @@ KiExitThread(NTSTATUS ExitStatus)
     struct _KTHREAD *Thread = KiCurrentThread();
 
     KipCheckExit(Thread);
+    if (KiThreadEnds != NULL) {
+        KiThreadEnds();
+    }
     KipEndThread(Thread, ExitStatus);
 }
 

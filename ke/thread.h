@@ -94,6 +94,7 @@ typedef struct _KTHREAD {
     PVOID StackOwner;                      /* (P) mm/stack: what must be freed when it has ended */
     PVOID Win32Thread;                     /* (P) */
     struct _IRP *TopLevelIrp;              /* (S) io */
+    LIST_ENTRY IrpList;                    /* io: requests to be finished in this thread */
 
     /* User mode; see user.h. */
     ULONG_PTR Teb;                         /* (C) gs there; 0: a system thread */
@@ -152,6 +153,9 @@ VOID DECLSPEC_NORETURN KiAbandonThread(NTSTATUS ExitStatus);
  * the running thread's reference to its object are then the caller's to free. PASSIVE_LEVEL.
  */
 struct _KTHREAD *KiWaitForEndedThread(VOID);
+
+/* Set by io/: the current thread is about to end, at PASSIVE_LEVEL; may block. */
+extern VOID (*KiThreadEnds)(VOID);
 
 /* A mutant for the object manager: ending its owner abandons it, no APC is disabled. Any IRQL. */
 VOID KiInitializeMutant(PKMUTANT Mutant);

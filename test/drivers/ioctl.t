@@ -65,6 +65,16 @@ my @Cases = (
     [ 'pending', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{15}6,0x0000000000000103,/m ],
     [ 'cancelset', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{15}7,/m ],
     [ 'irql', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{15}5,0x[0-9A-F]{16},0x0{16},0x0{15}2\)/m ],
+    [ 'unmarked', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}23D,0x[0-9A-F]{16},0x[0-9A-F]{16},0x0{13}103\)/m ],
+    [ 'unmarkedlater', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}23D,0x[0-9A-F]{16},0x[0-9A-F]{16},0x0{13}103\)/m ],
+    [ 'marked', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}23E,/m ],
+    [ 'mismatch', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}224,0x[0-9A-F]{16},0x[0-9A-F]{16},0x0{16}\)/m ],
+    [ 'garbage', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}225,/m ],
+    [ 'forgotten', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}226,/m ],
+    [ 'forgetful', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}228,/m ],
+    [ 'passcancel', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{13}203,/m ],
+    [ 'freebuffer', 3, qr/^\*\*\* STOP: 0x000000C2 \(0x0{15}7,/m ],
+    [ 'freeirp', 3, qr/^\*\*\* STOP: 0x000000C9 \(0x0{15}2,/m ],
     [ 'nolocation', 3, qr/^\*\*\* STOP: 0x00000035 \(/m ],
 );
 for my $Compiler ('gcc', 'clang') {

@@ -69,7 +69,7 @@ static NTSTATUS NTAPI
 Passed(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context)
 {
     DbgPrint("passed up: %s, context %u\n", DeviceObject == Filter ? "filter" : "other", *(ULONG *)Context);
-    if (Irp->PendingReturned) {
+    if (Irp->PendingReturned && !IsCase(DeviceObject->DriverObject, L"forgetful")) {
         IoMarkIrpPending(Irp);
     }
     return STATUS_SUCCESS;
@@ -93,7 +93,43 @@ Control(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     KIRQL Irql;
 
     if (DeviceObject == Filter) {
+        if (IsCase(Driver, L"passcancel")) {
+            IoSetCancelRoutine(Irp, CancelKept);
+        }
         return PassDown(Irp);
+    }
+    if (IsCase(Driver, L"forgetful")) {
+        IoMarkIrpPending(Irp);
+        Complete(Irp, STATUS_SUCCESS, 0);
+        return STATUS_PENDING;
+    }
+    if (IsCase(Driver, L"unmarked")) {
+        Complete(Irp, STATUS_SUCCESS, 0);
+        return STATUS_PENDING;
+    }
+    if (IsCase(Driver, L"unmarkedlater")) {
+        IoQueueWorkItem(WorkItem, Work, DelayedWorkQueue, Irp);
+        return STATUS_PENDING;
+    }
+    if (IsCase(Driver, L"marked")) {
+        IoMarkIrpPending(Irp);
+    }
+    if (IsCase(Driver, L"mismatch")) {
+        Complete(Irp, STATUS_SUCCESS, 0);
+        return STATUS_UNSUCCESSFUL;
+    }
+    if (IsCase(Driver, L"garbage")) {
+        Complete(Irp, STATUS_SUCCESS, 0);
+        return (NTSTATUS)-1;
+    }
+    if (IsCase(Driver, L"forgotten")) {
+        return STATUS_SUCCESS;
+    }
+    if (IsCase(Driver, L"freebuffer")) {
+        ExFreePool(Irp->AssociatedIrp.SystemBuffer);
+    }
+    if (IsCase(Driver, L"freeirp")) {
+        IoFreeIrp(Irp);
     }
     if (IsCase(Driver, L"never") || IsCase(Driver, L"cleanup")) {
         IoMarkIrpPending(Irp);
@@ -199,7 +235,7 @@ DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
         DriverObject->MajorFunction[IRP_MJ_CREATE] = Succeed;
     }
     DriverObject->DriverUnload = Unload;
-    if (IsCase(DriverObject, L"work")) {
+    if (IsCase(DriverObject, L"work") || IsCase(DriverObject, L"unmarkedlater")) {
         WorkItem = IoAllocateWorkItem(Device);
     }
     if (IsCase(DriverObject, L"leakirp")) {
@@ -208,5 +244,6 @@ DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath)
     if (IsCase(DriverObject, L"look")) {
         Look(DriverObject);
     }
-    return IsCase(DriverObject, L"filter") ? Stack(DriverObject) : STATUS_SUCCESS;
+    return IsCase(DriverObject, L"filter") || IsCase(DriverObject, L"forgetful") || IsCase(DriverObject, L"passcancel")
+               ? Stack(DriverObject) : STATUS_SUCCESS;
 }

@@ -69,11 +69,11 @@ KTEST(DeviceOpenAndClose)
                    Path = RTL_CONSTANT_STRING(u"\\??\\devlink\\rest");
     HANDLE Handle;
 
-    CHECK_STATUS(STATUS_OBJECT_NAME_NOT_FOUND, IoOpenDevice(&Link, GENERIC_READ, &Handle));
+    CHECK_STATUS(STATUS_OBJECT_NAME_NOT_FOUND, IoTestOpen(&Link, GENERIC_READ, &Handle));
     CHECK_STATUS(STATUS_SUCCESS, IoCreateSymbolicLink(&Link, &Target));
     CHECK_STATUS(STATUS_OBJECT_NAME_COLLISION, IoCreateSymbolicLink(&Link, &Target));
     MajorCount = 0;
-    REQUIRE(NT_SUCCESS(IoOpenDevice(&Path, GENERIC_READ, &Handle)));
+    REQUIRE(NT_SUCCESS(IoTestOpen(&Path, GENERIC_READ, &Handle)));
     CHECK_EQ(Device->ReferenceCount, 1);
     ZwClose(Handle);
     CHECK_EQ(Device->ReferenceCount, 0);
@@ -82,11 +82,11 @@ KTEST(DeviceOpenAndClose)
     CHECK_EQ(Majors[1], IRP_MJ_CLEANUP);
     CHECK_EQ(Majors[2], IRP_MJ_CLOSE);
     Device->Flags |= DO_EXCLUSIVE;
-    REQUIRE(NT_SUCCESS(IoOpenDevice(&Link, GENERIC_READ, &Handle)));
-    CHECK_STATUS(STATUS_ACCESS_DENIED, IoOpenDevice(&Link, GENERIC_READ, &Handle));
+    REQUIRE(NT_SUCCESS(IoTestOpen(&Link, GENERIC_READ, &Handle)));
+    CHECK_STATUS(STATUS_ACCESS_DENIED, IoTestOpen(&Link, GENERIC_READ, &Handle));
     ZwClose(Handle);
     Device->Flags |= DO_DEVICE_INITIALIZING;
-    CHECK_STATUS(STATUS_NO_SUCH_DEVICE, IoOpenDevice(&Link, GENERIC_READ, &Handle));
+    CHECK_STATUS(STATUS_NO_SUCH_DEVICE, IoTestOpen(&Link, GENERIC_READ, &Handle));
     CHECK_STATUS(STATUS_SUCCESS, IoDeleteSymbolicLink(&Link));
     CHECK_STATUS(STATUS_OBJECT_NAME_NOT_FOUND, IoDeleteSymbolicLink(&Link));
     CHECK_STATUS(STATUS_OBJECT_TYPE_MISMATCH, IoDeleteSymbolicLink(&Target));
@@ -100,7 +100,7 @@ KTEST(LinkLoop)
     HANDLE Handle;
 
     CHECK_STATUS(STATUS_SUCCESS, IoCreateSymbolicLink(&Link, &Self));
-    CHECK_STATUS(STATUS_OBJECT_NAME_INVALID, IoOpenDevice(&Link, GENERIC_READ, &Handle));
+    CHECK_STATUS(STATUS_OBJECT_NAME_INVALID, IoTestOpen(&Link, GENERIC_READ, &Handle));
     CHECK_STATUS(STATUS_SUCCESS, IoDeleteSymbolicLink(&Self));
 }
 
@@ -111,7 +111,7 @@ KTEST(UnhandledRequest)
     UNICODE_STRING Path = RTL_CONSTANT_STRING(u"\\Device\\DevUnhandled");
     HANDLE Handle;
 
-    CHECK_STATUS(STATUS_INVALID_DEVICE_REQUEST, IoOpenDevice(&Path, GENERIC_READ, &Handle));
+    CHECK_STATUS(STATUS_INVALID_DEVICE_REQUEST, IoTestOpen(&Path, GENERIC_READ, &Handle));
     CHECK_EQ(Device->ReferenceCount, 0);
     IoDeleteDevice(Device);
     ObfDereferenceObject(Driver);

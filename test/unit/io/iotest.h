@@ -33,4 +33,15 @@ IoTestDevice(PDRIVER_OBJECT Driver, PCWSTR Name)
     return Device;
 }
 
+/* Open a path for asynchronous requests; the handle is the caller's. */
+static inline NTSTATUS
+IoTestOpen(PUNICODE_STRING Path, ACCESS_MASK DesiredAccess, PHANDLE Handle)
+{
+    OBJECT_ATTRIBUTES Attributes;
+    IO_STATUS_BLOCK Iosb;
+
+    InitializeObjectAttributes(&Attributes, Path, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
+    return ZwOpenFile(Handle, DesiredAccess, &Attributes, &Iosb, FILE_SHARE_READ | FILE_SHARE_WRITE, 0);
+}
+
 #endif

@@ -187,6 +187,8 @@ KTEST(TopLevelIrpIsOfTheThread)
     IoSetTopLevelIrp(Irp);
     CHECK(IoGetTopLevelIrp() == Irp);
     IoSetTopLevelIrp(NULL);
+    CHECK(IoGetRequestorProcess(Irp) == NULL);
+    Irp->Tail.Overlay.Thread = (PETHREAD)(PVOID)KeGetCurrentThread();
     CHECK(IoGetRequestorProcess(Irp) == IoGetCurrentProcess());
     IoFreeIrp(Irp);
 }
