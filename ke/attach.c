@@ -12,10 +12,11 @@
  * A processor that is missed by a flush sets its bit afterwards and walks tables that are changed already. The address space of
  * the System process is what every processor has when it has no other: its flushes go to all.
  *
- * Attaching takes no references: whoever attaches keeps the process. Nothing blocks or fails. Documents:
+ * APCs for the thread's own process wait until it is back (apc.c). Attaching takes no references: whoever attaches keeps the process. Nothing blocks or fails. Documents:
  * "KeStackAttachProcess", "Bug Check 0x5", "Bug Check 0x6".
  */
 #include "kep.h"
+#include "apc.h"
 #include <ntexport.h>
 
 /* KAPC_STATE.Process: what to do at the end. Any other value is the process to go back to. */
@@ -60,6 +61,9 @@ KiAttachProcess(PKPROCESS Process)
     }
     Thread->ActiveProcess = Process;
     KiLowerIrql(OldIrql);
+    if (Process == Thread->Process) {
+        KiCheckApcs(Thread); /* they have waited for the thread to come home */
+    }
     return Old;
 }
 

@@ -1,27 +1,59 @@
 /*
- * System services on the virtual memory of processes, as the kernel calls them (Zw and Nt alike: the caller is kernel mode,
- * whose pointers are trusted).
+ * System services on the virtual memory of processes, for kernel and user mode (Zw and Nt are the same routine: whose
+ * rules hold is the thread's previous mode).
  *
  * Each: check what needs nothing else, read the arguments, find the process, call mm/va, write the results. The
  * caller's memory is touched before any lock is taken and after all are given back, because a touch may fault. Results are
  * written on success only. PASSIVE_LEVEL. Documents: "ZwAllocateVirtualMemory", "ZwFreeVirtualMemory",
  * "ZwProtectVirtualMemory", "ZwQueryVirtualMemory".
  */
+#include <ke/user.h>
 #include <mm/va/va.h>
 #include <ntexport.h>
 #include <ob/ob.h>
 
-/* The address space of a process handle; *Process is referenced. */
+/* What the services have in common: who asks, for what, of which process. */
+typedef struct _NTP_VM_CALL {
+    KPROCESSOR_MODE Mode;
+    ULONG_PTR Base;
+    SIZE_T Size;
+    PVOID Process; /* referenced */
+    PMI_ADDRESS_SPACE Space;
+} NTP_VM_CALL, *PNTP_VM_CALL;
+
+/* Base and size, which come in and go out; both must take what goes out. */
 static NTSTATUS
-NtpReferenceSpace(HANDLE ProcessHandle, ACCESS_MASK Access, PVOID *Process, PMI_ADDRESS_SPACE *Space)
+NtpCaptureRange(PNTP_VM_CALL Call, PVOID *BaseAddress, PSIZE_T RegionSize)
 {
-    NTSTATUS Status =
-        ObReferenceObjectByHandle(ProcessHandle, Access, PsProcessType, KernelMode, Process, NULL);
+    NTSTATUS Status = KiProbeResult(BaseAddress, sizeof(*BaseAddress), Call->Mode);
 
     if (NT_SUCCESS(Status)) {
-        *Space = MiProcessSpace(*Process);
-        if (*Space == NULL) {
-            ObDereferenceObject(*Process);
+        Status = KiProbeResult(RegionSize, sizeof(*RegionSize), Call->Mode);
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = KiCaptureArgument(&Call->Base, BaseAddress, sizeof(Call->Base), Call->Mode);
+    }
+    return NT_SUCCESS(Status) ? KiCaptureArgument(&Call->Size, RegionSize, sizeof(Call->Size), Call->Mode) : Status;
+}
+
+static NTSTATUS
+NtpReturnRange(PNTP_VM_CALL Call, PVOID *BaseAddress, PSIZE_T RegionSize)
+{
+    NTSTATUS Status = KiReturnResult(BaseAddress, &Call->Base, sizeof(Call->Base), Call->Mode);
+
+    return NT_SUCCESS(Status) ? KiReturnResult(RegionSize, &Call->Size, sizeof(Call->Size), Call->Mode) : Status;
+}
+
+/* The address space that a process handle names. */
+static NTSTATUS
+NtpReferenceSpace(PNTP_VM_CALL Call, HANDLE ProcessHandle, ACCESS_MASK Access)
+{
+    NTSTATUS Status = ObReferenceObjectByHandle(ProcessHandle, Access, PsProcessType, Call->Mode, &Call->Process, NULL);
+
+    if (NT_SUCCESS(Status)) {
+        Call->Space = MiProcessSpace(Call->Process);
+        if (Call->Space == NULL) {
+            ObDereferenceObject(Call->Process);
             return STATUS_PROCESS_IS_TERMINATING;
         }
     }
@@ -57,31 +89,36 @@ ZwAllocateVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, ULONG_PTR Zero
                         ULONG AllocationType, ULONG Protect)
 {
     MI_ALLOCATE Request = {.Type = AllocationType, .Protect = Protect};
-    PMI_ADDRESS_SPACE Space;
-    PVOID Process;
+    NTP_VM_CALL Call = {.Mode = KiPreviousMode()};
     NTSTATUS Status;
 
     ObRequirePassive();
     if (!NtpDecodeZeroBits(ZeroBits, &Request.Highest)) {
         return STATUS_INVALID_PARAMETER_3;
     }
-    Request.Base = (ULONG_PTR)*BaseAddress;
-    Request.Size = *RegionSize;
-    Status = MiCheckAllocate(&Request);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = NtpReferenceSpace(ProcessHandle, PROCESS_VM_OPERATION, &Process, &Space);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = MiAllocateVirtual(Space, &Request);
-    ObDereferenceObject(Process);
+    Status = MiCheckAllocateType(&Request);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Request.Base;
-        *RegionSize = Request.Size;
+        Status = NtpCaptureRange(&Call, BaseAddress, RegionSize);
     }
-    return Status;
+    if (NT_SUCCESS(Status)) {
+        Request.Base = Call.Base;
+        Request.Size = Call.Size;
+        Status = MiCheckAllocateRange(&Request);
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = NtpReferenceSpace(&Call, ProcessHandle, PROCESS_VM_OPERATION);
+    }
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Status = MiAllocateVirtual(Call.Space, &Request);
+    ObDereferenceObject(Call.Process);
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Call.Base = Request.Base;
+    Call.Size = Request.Size;
+    return NtpReturnRange(&Call, BaseAddress, RegionSize);
 }
 NTEXPORT(ZwAllocateVirtualMemory);
 NTEXPORT_AS("NtAllocateVirtualMemory", ZwAllocateVirtualMemory);
@@ -91,30 +128,23 @@ NTEXPORT_AS("NtAllocateVirtualMemory", ZwAllocateVirtualMemory);
 NTSTATUS NTAPI
 ZwFreeVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionSize, ULONG FreeType)
 {
-    PMI_ADDRESS_SPACE Space;
-    ULONG_PTR Base;
-    SIZE_T Size;
-    PVOID Process;
+    NTP_VM_CALL Call = {.Mode = KiPreviousMode()};
     NTSTATUS Status;
 
     ObRequirePassive();
-    Base = (ULONG_PTR)*BaseAddress;
-    Size = *RegionSize;
-    Status = MiCheckFree(Base, Size, FreeType);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = NtpReferenceSpace(ProcessHandle, PROCESS_VM_OPERATION, &Process, &Space);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = MiFreeVirtual(Space, &Base, &Size, FreeType);
-    ObDereferenceObject(Process);
+    Status = NtpCaptureRange(&Call, BaseAddress, RegionSize);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Base;
-        *RegionSize = Size;
+        Status = MiCheckFree(Call.Base, Call.Size, FreeType);
     }
-    return Status;
+    if (NT_SUCCESS(Status)) {
+        Status = NtpReferenceSpace(&Call, ProcessHandle, PROCESS_VM_OPERATION);
+    }
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Status = MiFreeVirtual(Call.Space, &Call.Base, &Call.Size, FreeType);
+    ObDereferenceObject(Call.Process);
+    return NT_SUCCESS(Status) ? NtpReturnRange(&Call, BaseAddress, RegionSize) : Status;
 }
 NTEXPORT(ZwFreeVirtualMemory);
 NTEXPORT_AS("NtFreeVirtualMemory", ZwFreeVirtualMemory);
@@ -125,35 +155,33 @@ NTSTATUS NTAPI
 ZwProtectVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionSize, ULONG NewProtect,
                        PULONG OldProtect)
 {
-    PMI_ADDRESS_SPACE Space;
-    ULONG_PTR Base;
-    SIZE_T Size;
-    ULONG Old;
-    PVOID Process;
+    NTP_VM_CALL Call = {.Mode = KiPreviousMode()};
     NTSTATUS Status;
+    ULONG Old;
 
     ObRequirePassive();
     if (OldProtect == NULL) {
         return STATUS_ACCESS_VIOLATION;
     }
-    Base = (ULONG_PTR)*BaseAddress;
-    Size = *RegionSize;
-    Status = MiCheckProtect(Base, Size, NewProtect);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = NtpReferenceSpace(ProcessHandle, PROCESS_VM_OPERATION, &Process, &Space);
-    if (!NT_SUCCESS(Status)) {
-        return Status;
-    }
-    Status = MiProtectVirtual(Space, &Base, &Size, NewProtect, &Old);
-    ObDereferenceObject(Process);
+    Status = KiProbeResult(OldProtect, sizeof(*OldProtect), Call.Mode);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Base;
-        *RegionSize = Size;
-        *OldProtect = Old;
+        Status = NtpCaptureRange(&Call, BaseAddress, RegionSize);
     }
-    return Status;
+    if (NT_SUCCESS(Status)) {
+        Status = MiCheckProtect(Call.Base, Call.Size, NewProtect);
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = NtpReferenceSpace(&Call, ProcessHandle, PROCESS_VM_OPERATION);
+    }
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Status = MiProtectVirtual(Call.Space, &Call.Base, &Call.Size, NewProtect, &Old);
+    ObDereferenceObject(Call.Process);
+    if (NT_SUCCESS(Status)) {
+        Status = NtpReturnRange(&Call, BaseAddress, RegionSize);
+    }
+    return NT_SUCCESS(Status) ? KiReturnResult(OldProtect, &Old, sizeof(Old), Call.Mode) : Status;
 }
 NTEXPORT(ZwProtectVirtualMemory);
 NTEXPORT_AS("NtProtectVirtualMemory", ZwProtectVirtualMemory);
@@ -164,9 +192,9 @@ NTSTATUS NTAPI
 ZwQueryVirtualMemory(HANDLE ProcessHandle, PVOID BaseAddress, MEMORY_INFORMATION_CLASS MemoryInformationClass,
                      PVOID MemoryInformation, SIZE_T MemoryInformationLength, PSIZE_T ReturnLength)
 {
+    NTP_VM_CALL Call = {.Mode = KiPreviousMode()};
     MEMORY_BASIC_INFORMATION Information;
-    PMI_ADDRESS_SPACE Space;
-    PVOID Process;
+    SIZE_T Length = sizeof(Information);
     NTSTATUS Status;
 
     ObRequirePassive();
@@ -179,19 +207,17 @@ ZwQueryVirtualMemory(HANDLE ProcessHandle, PVOID BaseAddress, MEMORY_INFORMATION
     if ((ULONG_PTR)BaseAddress > (ULONG_PTR)MmHighestUserAddress) {
         return STATUS_INVALID_PARAMETER;
     }
-    Status = NtpReferenceSpace(ProcessHandle, PROCESS_QUERY_INFORMATION, &Process, &Space);
+    Status = NtpReferenceSpace(&Call, ProcessHandle, PROCESS_QUERY_INFORMATION);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    Status = MiQueryBasic(Space, (ULONG_PTR)BaseAddress, &Information);
-    ObDereferenceObject(Process);
+    Status = MiQueryBasic(Call.Space, (ULONG_PTR)BaseAddress, &Information);
+    ObDereferenceObject(Call.Process);
     if (NT_SUCCESS(Status)) {
-        *(PMEMORY_BASIC_INFORMATION)MemoryInformation = Information;
-        if (ReturnLength != NULL) {
-            *ReturnLength = sizeof(Information);
-        }
+        Status = KiReturnResult(MemoryInformation, &Information, sizeof(Information), Call.Mode);
     }
-    return Status;
+    return NT_SUCCESS(Status) && ReturnLength != NULL ? KiReturnResult(ReturnLength, &Length, sizeof(Length), Call.Mode)
+                                                      : Status;
 }
 NTEXPORT(ZwQueryVirtualMemory);
 NTEXPORT_AS("NtQueryVirtualMemory", ZwQueryVirtualMemory);

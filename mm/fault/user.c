@@ -220,12 +220,12 @@ MiFaultByVad(PMI_FAULT Fault)
     PMI_ADDRESS_SPACE Space = Fault->Space;
     MI_FAULT_RESULT Result = MiFaultViolation;
 
-    KiAcquirePushLockShared(&Space->VadLock, LockRankAddressVad);
+    MiLockVadsShared(Space);
     Fault->Vad = MiFindVad(Space, Fault->Va >> PAGE_SHIFT);
     if (MipVadHasPages(Fault->Vad)) {
         Result = MipResolveInVad(Fault);
     }
     Fault->Vad = NULL;
-    KiReleasePushLockShared(&Space->VadLock);
+    MiUnlockVadsShared(Space);
     return Result;
 }

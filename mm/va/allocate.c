@@ -17,9 +17,8 @@ MipPageUp(ULONG_PTR Address)
 }
 
 NTSTATUS
-MiCheckAllocate(const MI_ALLOCATE *Request)
+MiCheckAllocateType(const MI_ALLOCATE *Request)
 {
-    ULONG_PTR End = MiHighestUserPage() << PAGE_SHIFT;
     MI_PROTECTION Protection;
 
     if ((Request->Type & ~MI_ALLOCATE_TYPES) != 0 || (Request->Type & (MEM_COMMIT | MEM_RESERVE)) == 0) {
@@ -28,6 +27,14 @@ MiCheckAllocate(const MI_ALLOCATE *Request)
     if (!MiProtectionFromPage(Request->Protect, &Protection) || MiProtectionIsWriteCopy(Protection)) {
         return STATUS_INVALID_PAGE_PROTECTION;
     }
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS
+MiCheckAllocateRange(const MI_ALLOCATE *Request)
+{
+    ULONG_PTR End = MiHighestUserPage() << PAGE_SHIFT;
+
     if (Request->Base >= End || (Request->Base != 0 && Request->Base < MI_LOWEST_USER)) {
         return STATUS_INVALID_PARAMETER_2;
     }

@@ -136,9 +136,9 @@ MiQueryBasic(PMI_ADDRESS_SPACE Space, ULONG_PTR Address, PMEMORY_BASIC_INFORMATI
     }
     RtlZeroMemory(Information, sizeof(*Information));
     Information->BaseAddress = (PVOID)(Page << PAGE_SHIFT);
-    KiAcquirePushLockShared(&Space->CreateLock, LockRankAddressCreate);
+    MiLockCreateShared(Space);
     if (Space->State != MiSpaceLive) {
-        KiReleasePushLockShared(&Space->CreateLock);
+        MiUnlockCreateShared(Space);
         return STATUS_PROCESS_IS_TERMINATING;
     }
     Vad = MiFindVad(Space, Page);
@@ -147,6 +147,6 @@ MiQueryBasic(PMI_ADDRESS_SPACE Space, ULONG_PTR Address, PMEMORY_BASIC_INFORMATI
     } else {
         MipDescribeVad(Space, Vad, Page, Information);
     }
-    KiReleasePushLockShared(&Space->CreateLock);
+    MiUnlockCreateShared(Space);
     return STATUS_SUCCESS;
 }

@@ -133,9 +133,12 @@ MiHighestUserPage(VOID)
 
 /* --- Locks ------------------------------------------------------------------------------------ */
 
+/* No APC while one is held: its routine may touch user memory, and the fault may want the lock. */
+
 static inline VOID
 MiLockCreate(PMI_ADDRESS_SPACE Space)
 {
+    KeEnterGuardedRegion();
     KiAcquirePushLockExclusive(&Space->CreateLock, LockRankAddressCreate);
 }
 
@@ -143,8 +146,24 @@ static inline VOID
 MiUnlockCreate(PMI_ADDRESS_SPACE Space)
 {
     KiReleasePushLockExclusive(&Space->CreateLock);
+    KeLeaveGuardedRegion();
 }
 
+static inline VOID
+MiLockCreateShared(PMI_ADDRESS_SPACE Space)
+{
+    KeEnterGuardedRegion();
+    KiAcquirePushLockShared(&Space->CreateLock, LockRankAddressCreate);
+}
+
+static inline VOID
+MiUnlockCreateShared(PMI_ADDRESS_SPACE Space)
+{
+    KiReleasePushLockShared(&Space->CreateLock);
+    KeLeaveGuardedRegion();
+}
+
+/* The Vad lock exclusive goes with the Create lock. */
 static inline VOID
 MiLockVads(PMI_ADDRESS_SPACE Space)
 {
@@ -155,6 +174,20 @@ static inline VOID
 MiUnlockVads(PMI_ADDRESS_SPACE Space)
 {
     KiReleasePushLockExclusive(&Space->VadLock);
+}
+
+static inline VOID
+MiLockVadsShared(PMI_ADDRESS_SPACE Space)
+{
+    KeEnterGuardedRegion();
+    KiAcquirePushLockShared(&Space->VadLock, LockRankAddressVad);
+}
+
+static inline VOID
+MiUnlockVadsShared(PMI_ADDRESS_SPACE Space)
+{
+    KiReleasePushLockShared(&Space->VadLock);
+    KeLeaveGuardedRegion();
 }
 
 /* --- The set of regions (vadtree.c) ----------------------------------------------------------- */
@@ -352,7 +385,8 @@ typedef struct _MI_ALLOCATE {
 } MI_ALLOCATE, *PMI_ALLOCATE;
 
 /* The checks that need no address space, in the order of the documented statuses. */
-NTSTATUS MiCheckAllocate(const MI_ALLOCATE *Request);
+NTSTATUS MiCheckAllocateType(const MI_ALLOCATE *Request);
+NTSTATUS MiCheckAllocateRange(const MI_ALLOCATE *Request);
 NTSTATUS MiAllocateVirtual(PMI_ADDRESS_SPACE Space, PMI_ALLOCATE Request);
 NTSTATUS MiCheckFree(ULONG_PTR Base, SIZE_T Size, ULONG FreeType);
 NTSTATUS MiFreeVirtual(PMI_ADDRESS_SPACE Space, PULONG_PTR Base, PSIZE_T Size, ULONG FreeType);
