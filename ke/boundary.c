@@ -354,15 +354,6 @@ KiFindBoundaryRecord(ULONG Kind)
     return KipOlderRecord(&Walk, Kind);
 }
 
-BOOLEAN
-KiInImageCode(VOID)
-{
-    struct _KTHREAD *Thread = KiCurrentThread();
-
-    return Thread != NULL && Thread->BoundaryTop > Thread->Boundaries &&
-           Thread->BoundaryTop[-1].Kind == KI_BOUNDARY_EXPORT;
-}
-
 typedef ULONG_PTR NTAPI KI_ROUTINE(ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4);
 
 ULONG_PTR

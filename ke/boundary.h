@@ -150,9 +150,6 @@ BOOLEAN KiIsOnStack(const struct _KTHREAD *Thread, ULONG64 Address);
 /* The newest record of the current thread of one kind, not looking below a barrier; NULL if there is none. */
 PKI_BOUNDARY_RECORD KiFindBoundaryRecord(ULONG Kind);
 
-/* TRUE if the core is working for an image: the newest boundary crossed is a call from one. Any IRQL. */
-BOOLEAN KiInImageCode(VOID);
-
 /*
  * Return addresses, innermost first, of the calls that are in progress: the core's by frame pointer, images' by unwind
  * data. The first is where this call returns to; Skip leaves out that many. Returns how many were stored. Any IRQL, no

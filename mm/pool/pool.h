@@ -16,6 +16,9 @@
  */
 extern BOOLEAN MiPoolVerify;
 
+/* Change it later. Blocks that were filled are checked, others are not. */
+VOID MiSetPoolVerify(BOOLEAN On);
+
 /* Remember the allocating stack of images' blocks. Default TRUE. May change at any time. */
 extern BOOLEAN MiPoolTrack;
 

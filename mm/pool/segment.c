@@ -33,6 +33,10 @@ PMI_POOL_SEGMENT *MiPoolLeaves[2][MI_POOL_LEAVES];
 
 static LONG MipPins; /* (A) */
 
+#define MIP_NOT_READABLE (~0ull) /* no address begins so */
+
+ULONG64 MiPoolReadable[MI_POOL_READABLE] = {[0 ... MI_POOL_READABLE - 1] = MIP_NOT_READABLE};
+
 VOID
 MipInitializeSegments(VOID)
 {
@@ -280,6 +284,36 @@ ReturnPages:
     return NULL;
 }
 
+VOID
+MipNoteReadable(PMI_POOL_SEGMENT Segment)
+{
+    ULONG64 Key = (ULONG_PTR)Segment->Base >> MI_POOL_SEGMENT_SHIFT;
+
+    if (Segment->Kind != MiPoolPaged && Segment->PageCount == MI_POOL_SEGMENT_PAGES && MiPoolNodeCount == 1) {
+        __atomic_store_n(&MiPoolReadable[Key % MI_POOL_READABLE], Key, __ATOMIC_RELAXED);
+    }
+}
+
+VOID
+MipForgetReadable(VOID)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < MI_POOL_READABLE; Index += 1) {
+        __atomic_store_n(&MiPoolReadable[Index], MIP_NOT_READABLE, __ATOMIC_RELAXED);
+    }
+}
+
+/* Nobody frees blocks of a segment that has none, so nobody is about to note it again. */
+static VOID
+MipForgetSegment(PMI_POOL_SEGMENT Segment)
+{
+    ULONG64 Key = (ULONG_PTR)Segment->Base >> MI_POOL_SEGMENT_SHIFT;
+
+    __atomic_compare_exchange_n(&MiPoolReadable[Key % MI_POOL_READABLE], &Key, MIP_NOT_READABLE, FALSE,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* Undo MipMakeSegment; nobody can find the segment but through the table. */
 static VOID
 MipDestroySegment(PMI_POOL_SEGMENT Segment)
@@ -288,6 +322,7 @@ MipDestroySegment(PMI_POOL_SEGMENT Segment)
     SIZE_T PageCount = Segment->PageCount;
 
     MipMapSegment(Segment, NULL);
+    MipForgetSegment(Segment);
     if (Kind == MiPoolPaged) {
         MiDeletePageableRange(Segment->Base, PageCount);
     } else {
