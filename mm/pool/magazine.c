@@ -19,17 +19,22 @@
 ULONG
 MipMagazineRounds(ULONG Class)
 {
-    return MiSlotSize[Class] <= 1024 ? MI_MAGAZINE_ROUNDS : 30;
+    return MiSlotSize[Class] <= 1024 ? MI_MAGAZINE_ROUNDS : 15;
 }
 
-/* How many full magazines a class keeps: enough for programs that hold a thousand blocks, not too many bytes. */
+static SIZE_T MipFullBytes; /* (C) in the full magazines of a class */
+
+/*
+ * How many full magazines a class keeps: enough for a program that holds a thousand blocks, not much of the memory
+ * there is, since every slot keeps its span's pages.
+ */
 static ULONG
 MipFullMagazines(ULONG Class)
 {
     ULONG Rounds = MipMagazineRounds(Class);
-    ULONG Slots = MIN(MI_FULL_SLOTS, MI_FULL_BYTES / MiSlotSize[Class]);
+    SIZE_T Slots = MIN(MI_FULL_SLOTS, MipFullBytes / MiSlotSize[Class]);
 
-    return MAX(Slots / Rounds, MI_LEAST_FULL_MAGAZINES);
+    return MAX((ULONG)(Slots / Rounds), MI_LEAST_FULL_MAGAZINES);
 }
 
 /* Make a magazine, or none, the one in use. */
@@ -68,6 +73,7 @@ MipInitializeCaches(VOID)
     PMI_POOL_CACHE Cache;
     ULONG Number, Bin;
 
+    MipFullBytes = MIN(MI_FULL_BYTES, (MiAvailablePages() << PAGE_SHIFT) / 512);
     for (Number = 0; Number < HalProcessorCount(); Number += 1) {
         Cache = MipAllocateMetaRun(MI_CACHE_PAGES);
         if (Cache == NULL) {
@@ -262,9 +268,8 @@ PVOID
 MipHoldRun(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, PVOID Run)
 {
     PMI_POOL_QUARANTINE Ring = &Cache->Quarantine[Kind];
-    PVOID Oldest = Ring->Runs[Ring->RunNext];
+    PVOID Oldest = __atomic_exchange_n(&Ring->Runs[Ring->RunNext], Run, __ATOMIC_ACQ_REL);
 
-    Ring->Runs[Ring->RunNext] = Run;
     Ring->RunNext = (Ring->RunNext + 1) % MI_RUNS_HELD;
     return Oldest;
 }
@@ -272,21 +277,31 @@ MipHoldRun(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, PVOID Run)
 /* --- Flushing --------------------------------------------------------------------------------------------
  */
 
-/* Take one held run out; NULL if there is none. */
+/* Take one held run out, of whichever processor, since these are large; NULL if there is none. */
 static PVOID
 MipTakeHeldRun(MI_POOL_KIND Kind)
 {
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
-    PMI_POOL_QUARANTINE Ring = &MipCurrentCache()->Quarantine[Kind];
+    PMI_POOL_CACHE Cache;
     PVOID Run = NULL;
-    ULONG Index;
+    ULONG Number, Index;
 
-    for (Index = 0; Index < MI_RUNS_HELD && Run == NULL; Index += 1) {
-        Run = Ring->Runs[Index];
-        Ring->Runs[Index] = NULL;
+    for (Number = 0; Number < HalProcessorCount() && Run == NULL; Number += 1) {
+        Cache = HalProcessorPcr(Number)->Slots.PoolCache;
+        for (Index = 0; Index < MI_RUNS_HELD && Run == NULL && Cache != NULL; Index += 1) {
+            Run = __atomic_exchange_n(&Cache->Quarantine[Kind].Runs[Index], NULL, __ATOMIC_ACQ_REL);
+        }
     }
-    KiLowerIrql(OldIrql);
     return Run;
+}
+
+static VOID
+MipReleaseHeldRuns(MI_POOL_KIND Kind)
+{
+    PVOID Run;
+
+    while ((Run = MipTakeHeldRun(Kind)) != NULL) {
+        MipReleaseHeldRun(Run);
+    }
 }
 
 static VOID
@@ -331,49 +346,48 @@ MipFlushSlots(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind)
     }
 }
 
-VOID
-MipFlushCache(MI_POOL_KIND Kind)
+/*
+ * Give back what no processor has: held runs, full magazines, free spans, segments without a block. Before a request
+ * fails the last matter too: their pages may be free for want of a record to describe their use.
+ */
+static VOID
+MipTrimKind(MI_POOL_KIND Kind)
 {
     ULONG Node, Class;
-    KIRQL OldIrql;
-    PVOID Run;
 
-    while ((Run = MipTakeHeldRun(Kind)) != NULL) {
-        MipReleaseHeldRun(Run);
-    }
-    OldIrql = KiRaiseIrqlToDispatch();
-    MipFlushSlots(MipCurrentCache(), Kind);
-    KiLowerIrql(OldIrql);
+    MipReleaseHeldRuns(Kind);
     for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
         for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
             MipTrimClass(Kind, Node, Class);
         }
     }
+    MipTrimSegments(Kind);
+}
+
+VOID
+MipFlushCache(MI_POOL_KIND Kind)
+{
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+
+    MipFlushSlots(MipCurrentCache(), Kind);
+    KiLowerIrql(OldIrql);
+    MipTrimKind(Kind);
 }
 
 /* --- Trimming every processor ------------------------------------------------------------------------------
  */
 
-typedef struct _MIP_TRIM {
-    PVOID Runs[MiPoolKinds][MI_RUNS_HELD];
-} MIP_TRIM;
-
-/* On each processor: its slots go back, its held runs are handed to the thread that asked. */
+/* On each processor: its slots go back. */
 static VOID NTAPI
 MipTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
-    PMI_POOL_CACHE Cache = MipCurrentCache();
-    MIP_TRIM *Trim = Context;
-    ULONG Kind, Index;
+    ULONG Kind;
 
     UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Argument2);
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        MipFlushSlots(Cache, (MI_POOL_KIND)Kind);
-        for (Index = 0; Index < MI_RUNS_HELD; Index += 1) {
-            Trim->Runs[Kind][Index] = Cache->Quarantine[Kind].Runs[Index];
-            Cache->Quarantine[Kind].Runs[Index] = NULL;
-        }
+        MipFlushSlots(MipCurrentCache(), (MI_POOL_KIND)Kind);
     }
     KeSetEvent(Argument1, IO_NO_INCREMENT, FALSE);
 }
@@ -381,30 +395,21 @@ MipTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 static VOID
 MipTrimProcessor(ULONG Number)
 {
-    MIP_TRIM Trim;
     KEVENT Done;
     KDPC Dpc;
-    ULONG Kind, Index;
 
     KeInitializeEvent(&Done, NotificationEvent, FALSE);
-    KeInitializeDpc(&Dpc, MipTrimDpc, &Trim);
+    KeInitializeDpc(&Dpc, MipTrimDpc, NULL);
     KeSetTargetProcessorDpc(&Dpc, (CCHAR)Number);
     KeInsertQueueDpc(&Dpc, &Done, NULL);
     KeWaitForSingleObject(&Done, Executive, KernelMode, FALSE, NULL);
-    for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Index = 0; Index < MI_RUNS_HELD; Index += 1) {
-            if (Trim.Runs[Kind][Index] != NULL) {
-                MipReleaseHeldRun(Trim.Runs[Kind][Index]);
-            }
-        }
-    }
 }
 
 VOID
 MiTrimPools(VOID)
 {
     HAL_AFFINITY Processors = KiActiveProcessors();
-    ULONG Number, Kind, Node, Class;
+    ULONG Number, Kind;
 
     for (Number = 0; Number < HAL_MAXIMUM_PROCESSORS; Number += 1) {
         if ((Processors >> Number) & 1) {
@@ -412,12 +417,7 @@ MiTrimPools(VOID)
         }
     }
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
-            for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
-                MipTrimClass((MI_POOL_KIND)Kind, Node, Class);
-            }
-        }
+        MipTrimKind((MI_POOL_KIND)Kind);
     }
-    MipTrimSegments();
     MipTrimMeta();
 }

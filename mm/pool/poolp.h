@@ -181,9 +181,9 @@ typedef struct _MI_MAGAZINE {
     PVOID Rounds[MI_MAGAZINE_ROUNDS];
 } MI_MAGAZINE, *PMI_MAGAZINE;
 
-#define MI_LEAST_FULL_MAGAZINES 8 /* kept per class, and up to MI_FULL_SLOTS or MI_FULL_BYTES in them */
+#define MI_LEAST_FULL_MAGAZINES 4 /* kept per class, and up to MI_FULL_SLOTS or MI_FULL_BYTES in them */
 #define MI_FULL_SLOTS           1400
-#define MI_FULL_BYTES           (4u << 20)
+#define MI_FULL_BYTES           ((SIZE_T)4 << 20)
 
 typedef struct _MI_POOL_CLASS {
     KSPIN_LOCK Lock;
@@ -233,7 +233,7 @@ typedef struct _MI_POOL_QUARANTINE {
     ULONG SmallNext, MediumNext, RunNext;
     ULONG64 Small[MI_SMALL_HELD];   /* slots up to 512 bytes */
     ULONG64 Medium[MI_MEDIUM_HELD]; /* other slots */
-    PVOID Runs[MI_RUNS_HELD];       /* blocks of several pages */
+    PVOID Runs[MI_RUNS_HELD];       /* (A) blocks of several pages: exchanged, so that others can take them */
 } MI_POOL_QUARANTINE, *PMI_POOL_QUARANTINE;
 
 typedef struct _MI_TAG_SIDE {
@@ -248,6 +248,8 @@ typedef struct _MI_TAG_COUNTERS {
 #define MI_TAGS_PER_PAGE 64
 _Static_assert(sizeof(MI_TAG_COUNTERS) * MI_TAGS_PER_PAGE == PAGE_SIZE, "a page of counters");
 
+#define MI_MEMO_PAGES 16
+
 typedef struct _MI_POOL_CACHE {
     MI_POOL_BIN Bins[MI_POOL_BINS];                             /* (O) by MipBin; none is 0 */
     PVOID Nothing;                                              /* (C) NULL: an empty stack that is full */
@@ -255,6 +257,7 @@ typedef struct _MI_POOL_CACHE {
     volatile ULONG TagSequence;                                 /* (O) odd while a tag leaves a bin */
     PMI_TAG_COUNTERS Tags[MI_POOL_TAG_ROWS / MI_TAGS_PER_PAGE]; /* (O) made on first use */
     PMI_POOL_QUARANTINE Quarantine;                             /* (C) of all kinds, one page */
+    PVOID Memos[MI_MEMO_PAGES];                                 /* (O) made on first use (track.c) */
 } MI_POOL_CACHE, *PMI_POOL_CACHE;
 
 #define MI_CACHE_PAGES ((sizeof(MI_POOL_CACHE) + PAGE_SIZE - 1) / PAGE_SIZE)
@@ -348,8 +351,8 @@ VOID MipFreeRun(PMI_POOL_SEGMENT Segment, PVOID Address, SIZE_T PageCount);
 /* A segment for one block; the caller fills the record of its first page. Reads as zero if Zero. */
 PMI_POOL_SEGMENT MipAllocateHuge(MI_POOL_KIND Kind, ULONG Node, SIZE_T PageCount, BOOLEAN Zero);
 VOID MipFreeHuge(PMI_POOL_SEGMENT Segment);
-/* Give back segments that are wholly free. */
-VOID MipTrimSegments(VOID);
+/* Give back segments of a kind that are wholly free. */
+VOID MipTrimSegments(MI_POOL_KIND Kind);
 /* Which of a run's pages are known to be zero is kept per segment: is this page not? */
 BOOLEAN MipPageIsDirty(PMI_POOL_SEGMENT Segment, SIZE_T Index);
 /*

@@ -618,16 +618,14 @@ MipTakeDeadSegment(PMI_POOL_HEAP Heap, BOOLEAN All)
 }
 
 static VOID
-MipDestroyDeadSegments(BOOLEAN All)
+MipDestroyDeadSegments(MI_POOL_KIND Kind, BOOLEAN All)
 {
     PMI_POOL_SEGMENT Segment;
-    ULONG Kind, Node;
+    ULONG Node;
 
-    for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
-            while ((Segment = MipTakeDeadSegment(&MiPoolHeaps[Kind][Node], All)) != NULL) {
-                MipDestroySegment(Segment);
-            }
+    for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
+        while ((Segment = MipTakeDeadSegment(&MiPoolHeaps[Kind][Node], All)) != NULL) {
+            MipDestroySegment(Segment);
         }
     }
 }
@@ -635,13 +633,17 @@ MipDestroyDeadSegments(BOOLEAN All)
 VOID
 MipUnpinSegments(VOID)
 {
+    ULONG Kind;
+
     if (__atomic_sub_fetch(&MipPins, 1, __ATOMIC_SEQ_CST) == 0) {
-        MipDestroyDeadSegments(FALSE);
+        for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
+            MipDestroyDeadSegments((MI_POOL_KIND)Kind, FALSE);
+        }
     }
 }
 
 VOID
-MipTrimSegments(VOID)
+MipTrimSegments(MI_POOL_KIND Kind)
 {
-    MipDestroyDeadSegments(TRUE);
+    MipDestroyDeadSegments(Kind, TRUE);
 }
