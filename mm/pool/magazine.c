@@ -374,6 +374,13 @@ MipFlushCache(MI_POOL_KIND Kind)
     MipTrimKind(Kind);
 }
 
+VOID
+MiReclaimPools(VOID)
+{
+    MipFlushCache(MiPoolNonPagedNx);
+    MipFlushCache(MiPoolNonPagedExecute);
+}
+
 /* --- Trimming every processor ------------------------------------------------------------------------------
  */
 

@@ -123,6 +123,9 @@ VOID MiQueryPoolUsage(PMI_POOL_USAGE Usage);
  */
 VOID MiTrimPools(VOID);
 
+/* The same of nonpaged pool, but for what other processors' magazines hold, at <= DISPATCH_LEVEL, no locks held. */
+VOID MiReclaimPools(VOID);
+
 /* --- Special pool and faults ------------------------------------------------------------------ */
 
 typedef enum _MI_SPECIAL_FAULT {
