@@ -18,6 +18,16 @@
 
 ULONG64 MiPoolSecret;
 
+/* Are these eight words all the pattern? No word has a bit that the pattern has not, and none lacks one. */
+static inline BOOLEAN
+MipAreAll(const ULONG64 *Word, ULONG64 Pattern)
+{
+    ULONG64 All = Word[0] & Word[1] & Word[2] & Word[3] & Word[4] & Word[5] & Word[6] & Word[7];
+    ULONG64 Any = Word[0] | Word[1] | Word[2] | Word[3] | Word[4] | Word[5] | Word[6] | Word[7];
+
+    return All == Pattern && Any == Pattern;
+}
+
 PUCHAR
 MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
 {
@@ -29,6 +39,9 @@ MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
             return Byte;
         }
         Byte += 1;
+    }
+    while (Byte + 64 <= End && MipAreAll((const ULONG64 *)Byte, Pattern)) {
+        Byte += 64;
     }
     while (Byte + 8 <= End && *(ULONG64 *)Byte == Pattern) {
         Byte += 8;
