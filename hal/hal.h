@@ -10,6 +10,8 @@
  *   VOID    HalLowerIrql(KIRQL)            lower it and let waiting software interrupts in
  *   BOOLEAN HalDisableInterrupts(VOID)     TRUE if they were enabled
  *   VOID    HalRestoreInterrupts(BOOLEAN)
+ *   BOOLEAN HalBeginAlone(VOID)            nothing else runs on this processor for a few instructions, which
+ *   VOID    HalEndAlone(BOOLEAN)           touch the direct map and the KPCR only, and call nothing
  *   VOID    HalPause(VOID)                 in a spin loop: another processor must make progress
  *   VOID    HalChoicePoint(HAL_CHOICE)     the hosted scheduler may run another processor here
  *   VOID    HalFrameReleased(PFN_NUMBER)   the frame is about to reach a free list or a new owner

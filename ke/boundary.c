@@ -16,6 +16,7 @@ KI_IMAGE_UNWIND *KiImageUnwind = KipNoUnwind;
 BOOLEAN (*KiIsImageAddress)(ULONG64 Address) = KipNoImage;
 PVOID *KiExportTable;
 ULONG KiExportCount;
+ULONG KiImageEpoch;
 
 /* The core's code, from the linker. */
 extern const UCHAR __executable_start[];
@@ -30,6 +31,7 @@ typedef struct _KI_WALK {
     BOOLEAN ImagesOnly;
     struct _KTHREAD *Thread;
     PKI_BOUNDARY_RECORD Record; /* one above the newest not used yet */
+    PKI_UNWIND_LOG Log;         /* or NULL */
 } KI_WALK;
 
 static BOOLEAN
@@ -153,20 +155,30 @@ KipWalkCore(KI_WALK *Walk, ULONG64 Frame)
     return FALSE;
 }
 
+static BOOLEAN
+KipLogIncomplete(KI_WALK *Walk, BOOLEAN Result)
+{
+    if (Walk->Log != NULL) {
+        Walk->Log->Incomplete = TRUE;
+    }
+    return Result;
+}
+
 /* Store the image frames that begin with State, until they lead out of images. FALSE if there is no more room. */
 static BOOLEAN
 KipWalkImage(KI_WALK *Walk, PKI_UNWIND_STATE State, BOOLEAN FirstFrame)
 {
+    State->Log = Walk->Log;
     while (KiIsImageAddress(State->Rip)) {
         if (!KipAddFrame(Walk, State->Rip)) {
-            return FALSE;
+            return KipLogIncomplete(Walk, FALSE);
         }
         if (!KiImageUnwind(State, FirstFrame)) {
-            return TRUE;
+            return KipLogIncomplete(Walk, TRUE);
         }
         FirstFrame = FALSE;
     }
-    return TRUE;
+    return KiIsCoreCode(State->Rip) ? TRUE : KipLogIncomplete(Walk, TRUE);
 }
 
 /* Where an image goes on after the call that a record is of, or where an exception interrupted it. */
@@ -193,6 +205,9 @@ KipWalkRecords(KI_WALK *Walk)
     PKI_BOUNDARY_RECORD Record;
 
     while ((Record = KipOlderImage(Walk)) != NULL) {
+        if (Record != Walk->Thread->BoundaryTop - 1) {
+            KipLogIncomplete(Walk, TRUE);
+        }
         KipStateOfRecord(Record, &State);
         if (!KipWalkImage(Walk, &State, Record->Kind == KI_BOUNDARY_TRAP)) {
             return;
@@ -217,6 +232,7 @@ KipBeginWalk(KI_WALK *Walk, struct _KTHREAD *Thread, PVOID *Frames, ULONG Maximu
     Walk->ImagesOnly = FALSE;
     Walk->Thread = Thread;
     Walk->Record = Thread->BoundaryTop;
+    Walk->Log = NULL;
 }
 
 ULONG
@@ -252,6 +268,38 @@ KiCaptureImageStack(PVOID *Frames, ULONG Maximum)
     struct _KTHREAD *Thread = KiCurrentThread();
 
     return Thread == NULL ? 0 : KiCaptureThreadStack(Thread, Frames, Maximum);
+}
+
+ULONG
+KiCaptureImageStackLog(PVOID *Frames, ULONG Maximum, PKI_UNWIND_LOG Log)
+{
+    struct _KTHREAD *Thread = KiCurrentThread();
+    KI_WALK Walk;
+
+    Log->Count = 0;
+    Log->Incomplete = Thread == NULL;
+    if (Thread == NULL) {
+        return 0;
+    }
+    KipBeginWalk(&Walk, Thread, Frames, Maximum, 0);
+    Walk.ImagesOnly = TRUE;
+    Walk.Log = Log;
+    KipWalkRecords(&Walk);
+    return Walk.Count;
+}
+
+PKI_BOUNDARY_RECORD
+KiOnlyImageRecord(VOID)
+{
+    struct _KTHREAD *Thread = KiCurrentThread();
+    KI_WALK Walk;
+
+    if (!KiInImageCode()) {
+        return NULL;
+    }
+    KipBeginWalk(&Walk, Thread, NULL, 0, 0);
+    Walk.Record -= 1;
+    return KipOlderImage(&Walk) == NULL ? Thread->BoundaryTop - 1 : NULL;
 }
 
 ULONG
@@ -352,15 +400,6 @@ KiFindBoundaryRecord(ULONG Kind)
 
     KipBeginWalk(&Walk, KiCurrentThread(), NULL, 0, 0);
     return KipOlderRecord(&Walk, Kind);
-}
-
-BOOLEAN
-KiInImageCode(VOID)
-{
-    struct _KTHREAD *Thread = KiCurrentThread();
-
-    return Thread != NULL && Thread->BoundaryTop > Thread->Boundaries &&
-           Thread->BoundaryTop[-1].Kind == KI_BOUNDARY_EXPORT;
 }
 
 typedef ULONG_PTR NTAPI KI_ROUTINE(ULONG_PTR A1, ULONG_PTR A2, ULONG_PTR A3, ULONG_PTR A4);

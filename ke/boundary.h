@@ -83,6 +83,20 @@ _Static_assert(FIELD_OFFSET(KI_BOUNDARY_RECORD, R15) == BOUNDARY_R15, "boundary.
 _Static_assert(FIELD_OFFSET(KI_BOUNDARY_RECORD, Kind) == BOUNDARY_KIND, "boundary.S");
 _Static_assert(FIELD_OFFSET(KI_BOUNDARY_RECORD, Index) == BOUNDARY_INDEX, "boundary.S");
 
+/*
+ * What unwinding read from the thread's stack, eight bytes at a time. Incomplete: it read elsewhere or too much, did not
+ * end where the core called the image, or went on to an older call.
+ */
+#define KI_UNWIND_READS 48
+typedef struct _KI_UNWIND_LOG {
+    ULONG Count;
+    BOOLEAN Incomplete;
+    struct {
+        ULONG64 Address;
+        ULONG64 Value;
+    } Reads[KI_UNWIND_READS];
+} KI_UNWIND_LOG, *PKI_UNWIND_LOG;
+
 /* A place in an image, from which its unwind data leads to the caller. */
 typedef struct _KI_UNWIND_STATE {
     ULONG64 Rip;
@@ -95,6 +109,7 @@ typedef struct _KI_UNWIND_STATE {
     ULONG64 R13;
     ULONG64 R14;
     ULONG64 R15;
+    PKI_UNWIND_LOG Log; /* to be written by the unwinder, unless NULL */
 } KI_UNWIND_STATE, *PKI_UNWIND_STATE;
 
 /*
@@ -150,9 +165,6 @@ BOOLEAN KiIsOnStack(const struct _KTHREAD *Thread, ULONG64 Address);
 /* The newest record of the current thread of one kind, not looking below a barrier; NULL if there is none. */
 PKI_BOUNDARY_RECORD KiFindBoundaryRecord(ULONG Kind);
 
-/* TRUE if the core is working for an image: the newest boundary crossed is a call from one. Any IRQL. */
-BOOLEAN KiInImageCode(VOID);
-
 /*
  * Return addresses, innermost first, of the calls that are in progress: the core's by frame pointer, images' by unwind
  * data. The first is where this call returns to; Skip leaves out that many. Returns how many were stored. Any IRQL, no
@@ -162,6 +174,18 @@ ULONG KiCaptureStack(PVOID *Frames, ULONG Maximum, ULONG Skip);
 
 /* The same for the images' frames only, beginning with the newest call from an image. */
 ULONG KiCaptureImageStack(PVOID *Frames, ULONG Maximum);
+
+/*
+ * The same, and what it depended on: with the same registers in the record, the same values where Log says and the same
+ * images the frames are the same.
+ */
+ULONG KiCaptureImageStackLog(PVOID *Frames, ULONG Maximum, PKI_UNWIND_LOG Log);
+
+/* The newest record, if it is a call from an image and no older record of an image is before a barrier; else NULL. */
+PKI_BOUNDARY_RECORD KiOnlyImageRecord(VOID);
+
+/* Changes whenever an image goes away: another may come where it was. */
+extern ULONG KiImageEpoch;
 
 /* The frames of a thread that is not running, as far as images go; of the current one too. */
 ULONG KiCaptureThreadStack(struct _KTHREAD *Thread, PVOID *Frames, ULONG Maximum);

@@ -105,6 +105,7 @@ typedef struct _KTHREAD {
     KPROCESSOR_MODE PreviousMode;          /* (S) of the system service in progress */
     UCHAR ContextSet;                      /* (S) the service changed the whole frame, its status goes nowhere */
 
+    KI_BOUNDARY_RECORD NoBoundary; /* of no kind, for who looks below the first */
     KI_BOUNDARY_RECORD Boundaries[KI_BOUNDARY_RECORDS]; /* (S) */
 } KTHREAD;
 
@@ -123,6 +124,15 @@ static inline struct _KTHREAD *
 KiCurrentThread(VOID)
 {
     return (struct _KTHREAD *)PcrRead64(CurrentThread);
+}
+
+/* TRUE if the core is working for an image: the newest boundary crossed is a call from one. Any IRQL. */
+static inline BOOLEAN
+KiInImageCode(VOID)
+{
+    struct _KTHREAD *Thread = KiCurrentThread();
+
+    return Thread != NULL && Thread->BoundaryTop[-1].Kind == KI_BOUNDARY_EXPORT;
 }
 
 /* The process that idle threads belong to, and the one that new threads do: ps/ sets it once it has made one. */

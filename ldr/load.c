@@ -310,6 +310,7 @@ LdrUnloadImage(PLDR_MODULE Module)
     NT_ASSERT(Module->State != LdrModuleUnloaded);
     LdrpUnmapSections(Module);
     Module->State = LdrModuleUnloaded;
+    __atomic_fetch_add(&KiImageEpoch, 1, __ATOMIC_RELEASE);
 }
 
 BOOLEAN

@@ -8,6 +8,24 @@
 #include <ldr/ldr.h>
 #include <rtl/rtl.h>
 
+/* Note what was read from the stack; what was read from an image never changes, and XMM registers lead nowhere. */
+static VOID
+LdrpLogRead(PKI_UNWIND_LOG Log, ULONG64 Address, const VOID *Buffer, BOOLEAN OnStack, ULONG Length)
+{
+    if (!OnStack) {
+        Log->Incomplete |= LdrFindModule((PVOID)Address) == NULL;
+    } else if (Length == sizeof(ULONG64)) {
+        if (Log->Count == KI_UNWIND_READS) {
+            Log->Incomplete = TRUE;
+            return;
+        }
+        Log->Reads[Log->Count].Address = Address;
+        RtlCopyMemory(&Log->Reads[Log->Count].Value, Buffer, sizeof(ULONG64));
+        Log->Count += 1;
+    }
+}
+
+/* Context: a KI_UNWIND_LOG, or NULL. */
 BOOLEAN
 LdrpReadResident(PVOID Context, ULONG64 Address, PVOID Buffer, ULONG Length)
 {
@@ -23,6 +41,9 @@ LdrpReadResident(PVOID Context, ULONG64 Address, PVOID Buffer, ULONG Length)
         return FALSE;
     }
     RtlCopyMemory(Buffer, (PVOID)Address, Length);
+    if (Context != NULL) {
+        LdrpLogRead(Context, Address, Buffer, Segment != NULL, Length);
+    }
     return TRUE;
 }
 
@@ -108,7 +129,7 @@ LdrpImageUnwind(PKI_UNWIND_STATE Registers, BOOLEAN FirstFrame)
     }
     LdrpFromBoundary(&State, Registers);
     if (!NT_SUCCESS(RtlpVirtualUnwind(&Image, RTLP_UNWIND_READ_IMAGE | (FirstFrame ? 0 : RTLP_UNWIND_CALL_SITE), &State,
-                                      LdrpReadResident, NULL, NULL))) {
+                                      LdrpReadResident, Registers->Log, NULL))) {
         return FALSE;
     }
     LdrpToBoundary(Registers, &State);

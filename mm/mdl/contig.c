@@ -7,6 +7,7 @@
  * and its kin.
  */
 #include "mdlp.h"
+#include <mm/phys/inject.h>
 
 /* Values of a MiTrackContiguous record. */
 #define MI_CONTIGUOUS_FRAME 0
@@ -61,7 +62,7 @@ MipCommitContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID Va, PFN_NUMBER F
 }
 
 static NTSTATUS
-MipAllocateContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
+MipTryContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
 {
     NTSTATUS Status = STATUS_INSUFFICIENT_RESOURCES;
     PMI_TRACKED Tracked;
@@ -101,6 +102,19 @@ FreeTracked:
     MiFreeTracked(Tracked);
 ReturnCharge:
     MiReturnNonpaged(Request->PageCount);
+    return Status;
+}
+
+/* The pools' caches keep pages that are free, here and there, and so runs from being found: empty them before failing. */
+static NTSTATUS
+MipAllocateContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
+{
+    NTSTATUS Status = MipTryContiguous(Request, BaseAddress);
+
+    if (!NT_SUCCESS(Status) && !MiInjectIsActive()) {
+        MiReclaimPools();
+        Status = MipTryContiguous(Request, BaseAddress);
+    }
     return Status;
 }
 

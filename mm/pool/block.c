@@ -16,7 +16,17 @@
  */
 #include "poolp.h"
 
-ULONG64 MiPoolCookie;
+ULONG64 MiPoolSecret;
+
+/* Are these eight words all the pattern? No word has a bit that the pattern has not, and none lacks one. */
+static inline BOOLEAN
+MipAreAll(const ULONG64 *Word, ULONG64 Pattern)
+{
+    ULONG64 All = Word[0] & Word[1] & Word[2] & Word[3] & Word[4] & Word[5] & Word[6] & Word[7];
+    ULONG64 Any = Word[0] | Word[1] | Word[2] | Word[3] | Word[4] | Word[5] | Word[6] | Word[7];
+
+    return All == Pattern && Any == Pattern;
+}
 
 PUCHAR
 MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
@@ -29,6 +39,9 @@ MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
             return Byte;
         }
         Byte += 1;
+    }
+    while (Byte + 64 <= End && MipAreAll((const ULONG64 *)Byte, Pattern)) {
+        Byte += 64;
     }
     while (Byte + 8 <= End && *(ULONG64 *)Byte == Pattern) {
         Byte += 8;
@@ -47,7 +60,7 @@ MipFindOther(PVOID Address, SIZE_T Size, UCHAR Fill)
 BOOLEAN
 MipQuotaIsWhole(ULONG64 Payload)
 {
-    PVOID Process = MipHeaderProcess(Payload);
+    PVOID Process = MipPayloadProcess(Payload);
 
     return Process != NULL && MiPoolQuota != NULL && MiPoolQuota->IsProcess(Process);
 }
@@ -61,9 +74,9 @@ MipLiveHeader(PVOID Slot, ULONG SlotSize, PPOOL_HEADER Contents)
     for (Shift = 0; Shift < 4 && (Shift + 1) * 16 <= SlotSize; Shift += 1, Header += 1) {
         Contents->Word = __atomic_load_n(&Header->Word, __ATOMIC_RELAXED);
         Contents->Sealed = __atomic_load_n(&Header->Sealed, __ATOMIC_RELAXED);
-        if (Contents->Shift == Shift && (ULONG)Contents->BlockSize * 16 == SlotSize &&
-            MipContentsAreWhole(Contents, MipUnsealContents(Header, Contents))) {
-            return Contents->PoolType != 0 ? Header : NULL;
+        if (Contents->Shift == Shift && MipBinSlotSize(Contents->Bin) == SlotSize &&
+            MipContentsAreWhole(Contents, MipUnseal(Header, Contents, FALSE))) {
+            return Header;
         }
     }
     return NULL;
@@ -79,10 +92,10 @@ MipCheckFreeSlot(PPOOL_HEADER Header, ULONG SlotSize)
     if (Header->Word == 0 && Header->Sealed == 0) {
         return;
     }
-    if (Header->PoolType != 0 || (ULONG)Header->BlockSize * 16 != SlotSize || !MipHeaderIsWhole(Header)) {
+    if (MipBinSlotSize(Header->Bin) != SlotSize || !MipIsFreeHeader(Header)) {
         KeBugCheckEx(BAD_POOL_HEADER, 0xD, (ULONG_PTR)(Header + 1), (ULONG_PTR)Header, Header->Word);
     }
-    if (Header->Mark) {
+    if (Header->Filled) {
         Other = MipFindOther(Header + 1, SlotSize - MI_HEADER_SIZE, MI_FREE_BYTE);
         if (Other != NULL) {
             KeBugCheckEx(BAD_POOL_HEADER, 0xD, (ULONG_PTR)(Header + 1), (ULONG_PTR)Other, *Other);
@@ -113,16 +126,17 @@ MipTakeSlot(const MI_POOL_REQUEST *Request, ULONG Class, PULONG Node)
 {
     KIRQL OldIrql = KiRaiseIrqlToDispatch();
     PMI_POOL_CACHE Cache = MipCurrentCache();
+    ULONG Bin = MipBin(Request->Kind, Class);
     PVOID Slot;
 
     *Node = Request->AnyNode ? Cache->Node : Request->Node;
     if (__builtin_expect(*Node == Cache->Node, 1)) {
-        Slot = MipPop(Cache, Request->Kind, Class);
+        Slot = MipPop(Cache, Bin);
     } else {
         Slot = MipTakeForeignSlot(Request, Class);
     }
     if (__builtin_expect(Slot != NULL, 1)) {
-        MipChargeTag(Cache, Request->Tag, Request->Kind == MiPoolPaged, MiSlotSize[Class]);
+        MipCountSlot(Cache, Bin, Request->Tag, FALSE);
     }
     KiLowerIrql(OldIrql);
     return Slot;
@@ -157,6 +171,12 @@ MipGetSlot(const MI_POOL_REQUEST *Request, ULONG Class)
     return __builtin_expect(Slot != NULL, 1) ? Slot : MipGetSlotSlow(Request, Class, Node);
 }
 
+static inline ULONG64
+MipWordFlags(BOOLEAN Image)
+{
+    return (Image ? MI_WORD_IMAGE : 0) | (MiPoolVerify ? MI_WORD_FILLED : 0);
+}
+
 PVOID
 MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes, ULONG StackId, BOOLEAN Image)
 {
@@ -181,7 +201,8 @@ MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes
         Header += Shift;
     }
     Slack = SlotSize - (Shift + 1) * 16 - (ULONG)Request->Size;
-    MipStoreWord(Header, MI_HEADER_WORD(Slack, Image ? MI_WORD_IMAGE : 0, Shift, SlotSize / 16, Type, Request->Tag));
+    MipStoreWord(Header, MI_HEADER_WORD(Slack, MipWordFlags(Image), Shift, MipBin(Request->Kind, Class), Type,
+                                        Request->Tag));
     MipSealHeader(Header, Process, StackId);
     if (Request->Zero) {
         __builtin_memset(Header + 1, 0, Request->Size);
@@ -193,8 +214,9 @@ MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T SlotBytes
 }
 
 /*
- * The request that most callers make, and nothing else: no quota, no alignment, any node, a size below a page; from
- * a magazine of this processor that is not empty. Type: what is recorded, plus 1. NULL: the long way decides.
+ * The request that most callers make where fast.c cannot serve it: the verifier is on, an image asks, the tag is
+ * not the bin's. No quota, no alignment, any node, a size below a page; from a magazine of this processor that is
+ * not empty. Type: what is recorded, plus 1. NULL: the long way decides.
  */
 PVOID
 MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, BOOLEAN Zero)
@@ -202,9 +224,9 @@ MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, B
     ULONG Class = MiClassOfUnits[(Size + MI_HEADER_SIZE + 15) / 16];
     ULONG SlotSize = MiSlotSize[Class];
     ULONG Slack = SlotSize - MI_HEADER_SIZE - (ULONG)Size;
+    ULONG Bin = MipBin(Kind, Class);
     KIRQL OldIrql = HalGetIrql();
     PMI_POOL_CACHE Cache;
-    PMI_MAGAZINE Magazine;
     PPOOL_HEADER Header;
     BOOLEAN Image;
     ULONG StackId;
@@ -215,19 +237,19 @@ MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, B
     StackId = MipCaptureOwner(&Image);
     HalSetIrql(DISPATCH_LEVEL);
     Cache = MipCurrentCache();
-    Magazine = Cache->Pair[Kind][Class].Loaded;
-    if (__builtin_expect(Magazine == NULL || Magazine->Count == 0, 0)) {
+    Header = *Cache->Bins[Bin].Top;
+    if (__builtin_expect(Header == NULL, 0)) {
         KiLowerIrql(OldIrql);
         return NULL;
     }
-    Header = Magazine->Rounds[--Magazine->Count];
-    MipChargeTag(Cache, Tag, Kind == MiPoolPaged, SlotSize);
+    Cache->Bins[Bin].Top -= 1;
+    MipCountSlot(Cache, Bin, Tag, FALSE);
     KiLowerIrql(OldIrql);
     if (MiPoolVerify) {
         MipCheckFreeSlot(Header, SlotSize);
         __builtin_memset((PUCHAR)(Header + 1) + Size, MI_SLACK_BYTE, Slack);
     }
-    MipStoreWord(Header, MI_HEADER_WORD(Slack, Image ? MI_WORD_IMAGE : 0, 0, SlotSize / 16, Type, Tag));
+    MipStoreWord(Header, MI_HEADER_WORD(Slack, MipWordFlags(Image), 0, Bin, Type, Tag));
     MipSealHeader(Header, NULL, StackId);
     if (Zero) {
         __builtin_memset(Header + 1, 0, Size);
@@ -250,38 +272,20 @@ MipCheckFilled(PMI_POOL_PAGE Page, PVOID Address, SIZE_T Bytes)
     }
 }
 
-/* Write down whose block it is. From here on it is live. */
+/* Write down whose block it is, and fill what is behind it. From here on it is live. */
 static VOID
-MipDescribePages(PMI_POOL_PAGE Page, const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
+MipDescribePages(PMI_POOL_PAGE Page, PVOID Address, const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
 {
+    SIZE_T Slack = (0 - Request->Size) & (PAGE_SIZE - 1);
+
     Page->Size = Request->Size;
     Page->Tag = Request->Tag;
     Page->StackId = StackId;
     Page->PoolType = (USHORT)Request->PoolType;
-    Page->Flags = Image ? MI_PAGE_IMAGE : 0;
-}
-
-static VOID
-MipFillSlack(const MI_POOL_REQUEST *Request, PVOID Address)
-{
-    SIZE_T Slack = (0 - Request->Size) & (PAGE_SIZE - 1);
-
+    Page->Flags = (Image ? MI_PAGE_IMAGE : 0) | (MiPoolVerify ? MI_PAGE_FILLED : 0);
     if (MiPoolVerify && Slack != 0) {
         __builtin_memset((PUCHAR)Address + Request->Size, MI_SLACK_BYTE, Slack);
     }
-}
-
-static VOID
-MipChargePagesTag(ULONG Tag, MI_POOL_KIND Kind, SIZE_T Bytes, BOOLEAN Free)
-{
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
-
-    if (Free) {
-        MipCreditTag(MipCurrentCache(), Tag, Kind == MiPoolPaged, Bytes);
-    } else {
-        MipChargeTag(MipCurrentCache(), Tag, Kind == MiPoolPaged, Bytes);
-    }
-    KiLowerIrql(OldIrql);
 }
 
 static PVOID
@@ -301,8 +305,7 @@ MipAllocatePage(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
     if (Request->Zero) {
         __builtin_memset(Address, 0, PAGE_SIZE);
     }
-    MipFillSlack(Request, Address);
-    MipDescribePages(Page, Request, StackId, Image);
+    MipDescribePages(Page, Address, Request, StackId, Image);
     __atomic_store_n(&Page->State, MiPageSlotLive, __ATOMIC_RELEASE);
     return Address;
 }
@@ -349,7 +352,7 @@ MipAllocatePageRun(const MI_POOL_REQUEST *Request, SIZE_T PageCount, ULONG Stack
     if (Request->Zero && Dirty) {
         MipZeroRun(Segment, Address, PageCount);
     }
-    MipDescribePages(MipPage(Segment, MipPageIndex(Segment, Address)), Request, StackId, Image);
+    MipDescribePages(MipPage(Segment, MipPageIndex(Segment, Address)), Address, Request, StackId, Image);
     return Address;
 }
 
@@ -364,7 +367,7 @@ MipAllocateHugeBlock(const MI_POOL_REQUEST *Request, SIZE_T PageCount, ULONG Sta
         return NULL;
     }
     Page = MipPage(Segment, 0);
-    MipDescribePages(Page, Request, StackId, Image);
+    MipDescribePages(Page, Segment->Base, Request, StackId, Image);
     __atomic_store_n(&Page->State, MiPageRunLive, __ATOMIC_RELEASE);
     return Segment->Base;
 }
@@ -384,8 +387,7 @@ MipAllocatePages(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
         Address = MipAllocateHugeBlock(Request, PageCount, StackId, Image);
     }
     if (Address != NULL) {
-        MipFillSlack(Request, Address);
-        MipChargePagesTag(Request->Tag, Request->Kind, PageCount << PAGE_SHIFT, FALSE);
+        MipCountBytes(Request->Tag, Request->Kind == MiPoolPaged, PageCount << PAGE_SHIFT, FALSE);
     }
     return Address;
 }
@@ -393,7 +395,8 @@ MipAllocatePages(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
 static VOID
 MipFreePage(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
 {
-    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
+    ULONG Bin = MipBin((MI_POOL_KIND)Segment->Kind, MI_PAGE_CLASS);
+    ULONG Tag = Page->Tag;
     PMI_POOL_CACHE Cache;
     KIRQL OldIrql;
 
@@ -405,13 +408,13 @@ MipFreePage(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
     __atomic_store_n(&Page->State, MiPageSlotFree, __ATOMIC_RELEASE);
     OldIrql = KiRaiseIrqlToDispatch();
     Cache = MipCurrentCache();
-    MipCreditTag(Cache, Page->Tag, Kind == MiPoolPaged, PAGE_SIZE);
+    MipCountSlot(Cache, Bin, Tag, TRUE);
     if (Segment->Node != Cache->Node) {
         MipReturnSlots(&Address, 1);
     } else if (MiPoolVerify) {
-        MipHoldSlot(Cache, Kind, MI_PAGE_CLASS, Address);
+        MipHoldSlot(Cache, Bin, Address);
     } else {
-        MipPush(Cache, Kind, MI_PAGE_CLASS, Address);
+        MipPush(Cache, Bin, Address);
     }
     KiLowerIrql(OldIrql);
 }
@@ -440,7 +443,7 @@ MipFreePages(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
         MipFreePage(Segment, Page, Address);
         return;
     }
-    MipChargePagesTag(Tag, Kind, PageCount << PAGE_SHIFT, TRUE);
+    MipCountBytes(Tag, Kind == MiPoolPaged, PageCount << PAGE_SHIFT, TRUE);
     if (Segment->Huge) {
         Page->Flags = MI_PAGE_FREED_HEAD;
         MipFreeHuge(Segment);

@@ -15,7 +15,7 @@ static VOID
 MipDescribeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, const POOL_HEADER *Contents,
                 PMI_POOL_BLOCK Block)
 {
-    ULONG64 Payload = MipUnsealContents(Header, Contents);
+    ULONG64 Payload = MipUnseal(Header, Contents, FALSE);
     ULONG Type = (Contents->PoolType & ~MI_TYPE_QUOTA) - 1u;
 
     *Block = (MI_POOL_BLOCK){.Address = Header + 1,
@@ -24,7 +24,7 @@ MipDescribeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, const POOL_HEADER
                              .PoolType = Type | (Segment->Kind == MiPoolNonPagedNx ? NonPagedPoolNx : 0),
                              .StackId = MipHeaderStack(Payload),
                              .Image = Contents->Image,
-                             .Process = MipHeaderProcess(Payload)};
+                             .Process = (Contents->PoolType & MI_TYPE_QUOTA) ? MipPayloadProcess(Payload) : NULL};
 }
 
 static VOID
@@ -120,9 +120,10 @@ MipMarkBlock(PVOID Address)
     if (!Segment->Huge && MipPage(Segment, MipPageIndex(Segment, Address))->State == MiPageSpan) {
         Header = MipHeaderAround(MipPage(Segment, MipPageIndex(Segment, Address)), Address, &Contents);
         if (Header != NULL) {
-            Payload = MipUnsealHeader(Header);
-            Header->Mark = 1;
-            MipSealPayload(Header, Payload);
+            Payload = MipUnseal(Header, &Contents, FALSE);
+            if (Payload < MI_PAYLOAD_CARE) {
+                MipSealPayload(Header, Payload | MI_PAYLOAD_CARE, FALSE);
+            }
         }
         return;
     }
@@ -399,6 +400,45 @@ MipValidateClass(MI_POOL_KIND Kind, ULONG Node, ULONG Class)
     KiReleaseRankedLockLower(&Pool->Lock, OldIrql);
 }
 
+/* What a processor has of a class: slots of its spans, and none of them a live block. */
+static VOID
+MipValidateBin(PMI_POOL_CACHE Cache, ULONG Bin)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+    PVOID *Bottom = Place->Loaded == NULL ? &Cache->Nothing : &Place->Loaded->Bottom;
+    PMI_POOL_SEGMENT Segment;
+    PMI_POOL_PAGE Page;
+    PVOID *Round;
+
+    NT_VERIFY(*Bottom == NULL && Place->Top >= Bottom && Place->Top <= Place->Limit);
+    NT_VERIFY(Place->Loaded != NULL || Place->Limit == Bottom);
+    for (Round = Place->Top; Round != Bottom; Round -= 1) {
+        Segment = MipSegmentOf(*Round);
+        NT_VERIFY(Segment != NULL && Segment->Kind == MipBinKind(Bin) && Segment->Node == Cache->Node);
+        Page = MipPage(Segment, MipPageIndex(Segment, *Round));
+        NT_VERIFY(Page->Owner != NULL && ((PMI_POOL_SPAN)Page->Owner)->SlotSize == MipBinSlotSize(Bin));
+        if (Page->State == MiPageSlotFree || Segment->Kind == MiPoolPaged) {
+            continue;
+        }
+        NT_VERIFY(Page->State == MiPageSpan);
+        NT_VERIFY(((PPOOL_HEADER)*Round)->Word == 0 || MipIsFreeHeader(*Round));
+    }
+}
+
+static VOID
+MipValidateCaches(VOID)
+{
+    PMI_POOL_CACHE Cache;
+    ULONG Number, Bin;
+
+    for (Number = 0; Number < HalProcessorCount(); Number += 1) {
+        Cache = HalProcessorPcr(Number)->Slots.PoolCache;
+        for (Bin = 1; Cache != NULL && Bin < MI_POOL_BINS; Bin += 1) {
+            MipValidateBin(Cache, Bin);
+        }
+    }
+}
+
 /* A live block is where its description says, and found from its first and its last byte. */
 static BOOLEAN
 MipValidateBlock(const MI_POOL_BLOCK *Block, PVOID Context)
@@ -436,6 +476,7 @@ MiValidatePools(VOID)
         }
         NT_VERIFY(Pages == MiPoolPages[Kind]);
     }
+    MipValidateCaches();
     MipUnpinSegments();
     MipValidateSpecial();
     MiEnumeratePool(MipValidateBlock, NULL, FALSE);

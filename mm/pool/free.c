@@ -72,7 +72,7 @@ MipStopForSlot(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address)
     if (Start && First->Word == 0 && First->Sealed == 0 && Header == First) {
         MipStopForUnallocated(Address); /* a slot that was never used */
     }
-    if (Start && First->PoolType == 0 && First->Word != 0 && MipHeaderIsWhole(First)) {
+    if (Start && MipIsFreeHeader(First)) {
         MipStopForDoubleFree(Address, First->Word);
     }
     if (Start && (Header == First || MipLiveHeader(First, Span->SlotSize, &Contents) == NULL)) {
@@ -132,7 +132,7 @@ MipCheckSlack(PVOID Address, SIZE_T Size, SIZE_T Slack)
 {
     PUCHAR Other;
 
-    if (MiPoolVerify && Slack != 0) {
+    if (Slack != 0) {
         Other = MipFindOther((PUCHAR)Address + Size, Slack, MI_SLACK_BYTE);
         if (Other != NULL) {
             KeBugCheckEx(BAD_POOL_HEADER, 0x21, (ULONG_PTR)Address, Size, *Other);
@@ -167,10 +167,11 @@ MipRetireHeader(PPOOL_HEADER Header, POOL_HEADER Live, ULONG StackId)
     if (First != Header) {
         MipClearHeader(Header);
     }
-    MipStoreWord(First, (Live.Word & MI_WORD_KEPT) | (MiPoolVerify ? MI_WORD_MARK : 0));
-    MipSealHeader(First, NULL, StackId);
+    MipStoreWord(First, MI_HEADER_WORD(0, (Live.Word & MI_WORD_IMAGE) | (MiPoolVerify ? MI_WORD_FILLED : 0), 0, Live.Bin,
+                                       Live.PoolType & ~MI_TYPE_QUOTA, Live.PoolTag));
+    MipSealPayload(First, StackId, TRUE);
     if (MiPoolVerify) {
-        __builtin_memset(First + 1, MI_FREE_BYTE, (SIZE_T)Live.BlockSize * 16 - MI_HEADER_SIZE);
+        __builtin_memset(First + 1, MI_FREE_BYTE, MipBinSlotSize(Live.Bin) - MI_HEADER_SIZE);
     }
     return First;
 }
@@ -179,19 +180,17 @@ MipRetireHeader(PPOOL_HEADER Header, POOL_HEADER Live, ULONG StackId)
 FORCEINLINE VOID
 MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live, BOOLEAN Hold)
 {
-    MI_POOL_KIND Kind = (MI_POOL_KIND)Segment->Kind;
-    ULONG Class = MiClassOfUnits[Live.BlockSize];
     KIRQL OldIrql = KiRaiseIrqlToDispatch();
     PMI_POOL_CACHE Cache = MipCurrentCache();
     PVOID Slot = First;
 
-    MipCreditTag(Cache, Live.PoolTag, Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
+    MipCountSlot(Cache, Live.Bin, Live.PoolTag, TRUE);
     if (__builtin_expect(Segment->Node != Cache->Node, 0)) {
         MipReturnSlots(&Slot, 1);
     } else if (Hold) {
-        MipHoldSlot(Cache, Kind, Class, Slot);
+        MipHoldSlot(Cache, Live.Bin, Slot);
     } else {
-        MipPush(Cache, Kind, Class, Slot);
+        MipPush(Cache, Live.Bin, Slot);
     }
     KiLowerIrql(OldIrql);
 }
@@ -200,13 +199,15 @@ MipFreeSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER First, POOL_HEADER Live, BOOL
 static DECLSPEC_NOINLINE VOID
 MipFreeWithCare(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, POOL_HEADER Live, ULONG64 Payload)
 {
-    MipCheckSlack(Header + 1, MipHeaderSize(&Live), Live.Slack);
-    if (Live.Mark) {
+    if (Live.Filled) {
+        MipCheckSlack(Header + 1, MipHeaderSize(&Live), Live.Slack);
+    }
+    if (Payload >= MI_PAYLOAD_CARE) {
         MipCheckLookaside(Header + 1, MipHeaderSize(&Live));
     }
     Header = MipRetireHeader(Header, Live, MipHeaderStack(Payload));
     if (Live.PoolType & MI_TYPE_QUOTA) {
-        MiPoolQuota->Return(MipHeaderProcess(Payload), Segment->Kind == MiPoolPaged, (SIZE_T)Live.BlockSize * 16);
+        MiPoolQuota->Return(MipPayloadProcess(Payload), Segment->Kind == MiPoolPaged, MipBinSlotSize(Live.Bin));
     }
     MipFreeSlot(Segment, Header, Live, MiPoolVerify);
 }
@@ -222,17 +223,17 @@ MipFreeSlotBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, UL
         MipStopForSlot(Segment, Page, Address);
     }
     Live = *Header;
-    Payload = MipUnsealContents(Header, &Live);
-    if (Live.PoolType == 0 || !MipContentsAreWhole(&Live, Payload)) {
+    Payload = MipUnseal(Header, &Live, FALSE);
+    if (!MipContentsAreWhole(&Live, Payload)) {
         MipStopForSlot(Segment, Page, Address);
     }
     MipCheckTag(Address, Live.PoolTag, Tag);
-    if (MiPoolVerify || (Live.Word & MI_WORD_CARE) != 0) {
+    if (MiPoolVerify || Payload >= MI_PAYLOAD_CARE) {
         MipFreeWithCare(Segment, Header, Live, Payload);
         return;
     }
-    MipStoreWord(Header, Live.Word & MI_WORD_KEPT);
-    MipSealHeader(Header, NULL, MipHeaderStack(Payload));
+    MipNoteReadable(Segment); /* never with the verifier: it wants every free to come here */
+    __atomic_store_n(&Header->Sealed, ~Live.Sealed, __ATOMIC_RELAXED);
     MipFreeSlot(Segment, Header, Live, FALSE);
 }
 
@@ -244,7 +245,9 @@ MipFreePageBlock(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address, UL
         MipStopForPage(Segment, Page, Address);
     }
     MipCheckTag(Address, Page->Tag, Tag);
-    MipCheckSlack(Address, Page->Size, (0 - Page->Size) & (PAGE_SIZE - 1));
+    if (Page->Flags & MI_PAGE_FILLED) {
+        MipCheckSlack(Address, Page->Size, (0 - Page->Size) & (PAGE_SIZE - 1));
+    }
     if (Page->Flags & MI_PAGE_LOOKASIDE) {
         MipCheckLookaside(Address, Page->Size);
     }
@@ -267,7 +270,7 @@ MipFreeOutside(PVOID Address, ULONG Tag)
     MipFreeSpecial(Address, Tag);
 }
 
-static inline VOID
+VOID NTAPI
 MipFree(PVOID Address, ULONG Tag)
 {
     PMI_POOL_SEGMENT Segment = MipSegmentOf(Address);
@@ -294,25 +297,18 @@ MipFree(PVOID Address, ULONG Tag)
     }
 }
 
-/*
- * Free a block of any ExAllocatePoolXxx; Tag, unless 0, must be the block's (0xC2/A). The charge of a quota
- * block goes back to the process that paid. Anything but a live block is a bug check, see above. Nonpaged
- * blocks <= DISPATCH_LEVEL, paged <= APC_LEVEL.
- */
+/* A slot that fast.c has made a free one, of a segment of this processor's node, for which its bin has no room. */
 VOID NTAPI
-ExFreePoolWithTag(PVOID P, ULONG Tag)
+MipFreeRetired(PPOOL_HEADER Header, ULONG Tag)
 {
-    MipFree(P, Tag);
-}
-NTEXPORT(ExFreePoolWithTag);
+    ULONG Bin = Header->Bin;
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+    PMI_POOL_CACHE Cache = MipCurrentCache();
 
-/* The same without a look at the tag. */
-VOID NTAPI
-ExFreePool(PVOID P)
-{
-    ExFreePoolWithTag(P, 0);
+    MipCountSlot(Cache, Bin, Tag, TRUE);
+    MipPush(Cache, Bin, Header);
+    KiLowerIrql(OldIrql);
 }
-NTEXPORT(ExFreePool);
 
 /*
  * The same with parameters. The only one with a meaning is that of a secure pool, and no block is in one:

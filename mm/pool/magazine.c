@@ -6,7 +6,7 @@
  * push take no lock and no shared line. Of a pair, Loaded is in use and Previous is wholly full or
  * wholly empty, so that a sequence that swings around a boundary does not go to the class each time.
  * Magazines move whole between processors through the class (a block freed on another processor than
- * it came from costs one exchange per sixty). Slots are looked at, never written here: those of paged
+ * it came from costs one exchange per magazine). Slots are never touched here: those of paged
  * pool may not be resident.
  *
  * Quarantine is a ring per size group: what enters pushes out the oldest, which goes on to the
@@ -16,29 +16,73 @@
  */
 #include "poolp.h"
 
-UCHAR MiMagazineRounds[MI_POOL_CLASSES];
-
 ULONG
 MipMagazineRounds(ULONG Class)
 {
-    return MiSlotSize[Class] <= 256 ? MI_MAGAZINE_ROUNDS : MiSlotSize[Class] <= 1024 ? 30 : 15;
+    return MiSlotSize[Class] <= 1024 ? MI_MAGAZINE_ROUNDS : 15;
+}
+
+static SIZE_T MipFullBytes; /* (C) in the full magazines of a class */
+
+/*
+ * How many full magazines a class keeps: enough for a program that holds a thousand blocks, not much of the memory
+ * there is, since every slot keeps its span's pages.
+ */
+static ULONG
+MipFullMagazines(ULONG Class)
+{
+    ULONG Rounds = MipMagazineRounds(Class);
+    SIZE_T Slots = MIN(MI_FULL_SLOTS, MipFullBytes / MiSlotSize[Class]);
+
+    return MAX((ULONG)(Slots / Rounds), MI_LEAST_FULL_MAGAZINES);
+}
+
+/* Make a magazine, or none, the one in use. */
+static VOID
+MipLoad(PMI_POOL_CACHE Cache, ULONG Bin, PMI_MAGAZINE Magazine)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+
+    Place->Loaded = Magazine;
+    if (Magazine == NULL) {
+        Place->Top = &Cache->Nothing;
+        Place->Limit = &Cache->Nothing;
+    } else {
+        Place->Top = &Magazine->Bottom + Magazine->Count;
+        Place->Limit = &Magazine->Bottom + MipMagazineRounds((Bin - 1) % MI_POOL_CLASSES);
+    }
+}
+
+/* Take the one in use out, with its count put right; NULL if there is none. */
+static PMI_MAGAZINE
+MipUnload(PMI_POOL_CACHE Cache, ULONG Bin)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+    PMI_MAGAZINE Magazine = Place->Loaded;
+
+    if (Magazine != NULL) {
+        Magazine->Count = (ULONG)(Place->Top - &Magazine->Bottom);
+    }
+    MipLoad(Cache, Bin, NULL);
+    return Magazine;
 }
 
 VOID
 MipInitializeCaches(VOID)
 {
     PMI_POOL_CACHE Cache;
-    ULONG Number, Class;
+    ULONG Number, Bin;
 
-    for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
-        MiMagazineRounds[Class] = (UCHAR)MipMagazineRounds(Class);
-    }
+    MipFullBytes = MIN(MI_FULL_BYTES, (MiAvailablePages() << PAGE_SHIFT) / 512);
     for (Number = 0; Number < HalProcessorCount(); Number += 1) {
-        Cache = MipAllocateMetaPage(TRUE);
+        Cache = MipAllocateMetaRun(MI_CACHE_PAGES);
         if (Cache == NULL) {
             KeBugCheckEx(INSTALL_MORE_MEMORY, MiAvailablePages(), 0, 0, 0);
         }
         Cache->Node = MIN(HalProcessorPcr(Number)->Node, MiPoolNodeCount - 1);
+        for (Bin = 0; Bin < MI_POOL_BINS; Bin += 1) {
+            MipLoad(Cache, Bin, NULL);
+        }
         Cache->Quarantine = MipAllocateMetaPage(TRUE);
         if (Cache->Quarantine == NULL) {
             KeBugCheckEx(INSTALL_MORE_MEMORY, MiAvailablePages(), 0, 0, 0);
@@ -47,63 +91,85 @@ MipInitializeCaches(VOID)
     }
 }
 
-static VOID
-MipSwapPair(MI_MAGAZINE_PAIR *Pair)
+/* The bin's class in the memory of this processor's node. */
+static PMI_POOL_CLASS
+MipBinClass(PMI_POOL_CACHE Cache, ULONG Bin)
 {
-    PMI_MAGAZINE Magazine = Pair->Loaded;
-
-    Pair->Loaded = Pair->Previous;
-    Pair->Previous = Magazine;
+    return &MiPoolClasses[MipBinKind(Bin)][Cache->Node][(Bin - 1) % MI_POOL_CLASSES];
 }
 
 /* --- Out -------------------------------------------------------------------------------------- */
 
-/* Trade the empty Loaded for a full magazine of the class, or fill it by half from spans. */
-static BOOLEAN
-MipReload(PMI_POOL_CLASS Class, MI_MAGAZINE_PAIR *Pair, ULONG Rounds)
+/* Full is a magazine of the class, or NULL; else fill Empty by half from spans. */
+static PMI_MAGAZINE
+MipTakeFull(PMI_POOL_CLASS Class, PMI_MAGAZINE Empty, ULONG Rounds)
 {
-    PMI_MAGAZINE Spare = NULL;
+    PMI_MAGAZINE Full;
 
     KiAcquireRankedLock(&Class->Lock, LockRankPoolClass);
-    if (Class->Full != NULL) {
-        Spare = Pair->Previous;
-        Pair->Previous = Pair->Loaded;
-        Pair->Loaded = Class->Full;
-        Class->Full = Pair->Loaded->Next;
+    Full = Class->Full;
+    if (Full != NULL) {
+        Class->Full = Full->Next;
         Class->FullCount -= 1;
     } else {
-        Pair->Loaded->Count = MipTakeSlotsLocked(Class, (Rounds + 1) / 2, Pair->Loaded->Rounds);
+        Empty->Count = MipTakeSlotsLocked(Class, (Rounds + 1) / 2, Empty->Rounds);
     }
     KiReleaseRankedLock(&Class->Lock);
-    if (Spare != NULL) {
-        MipFreeMetaObject(Spare);
+    return Full;
+}
+
+/* The loaded magazine is empty: load one that is not, if there is one. */
+static VOID
+MipReload(PMI_POOL_CACHE Cache, ULONG Bin)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+    PMI_MAGAZINE Empty = MipUnload(Cache, Bin);
+    PMI_MAGAZINE Full;
+
+    if (Place->Previous != NULL && Place->Previous->Count != 0) {
+        MipLoad(Cache, Bin, Place->Previous);
+        Place->Previous = Empty;
+        return;
     }
-    return Pair->Loaded->Count != 0;
+    if (Empty == NULL) {
+        Empty = MipAllocateMetaObject();
+        if (Empty == NULL) {
+            return;
+        }
+    }
+    Full = MipTakeFull(MipBinClass(Cache, Bin), Empty, MipMagazineRounds((Bin - 1) % MI_POOL_CLASSES));
+    if (Full == NULL) {
+        MipLoad(Cache, Bin, Empty);
+        return;
+    }
+    MipLoad(Cache, Bin, Full);
+    if (Place->Previous == NULL) {
+        Place->Previous = Empty;
+    } else {
+        MipFreeMetaObject(Empty);
+    }
 }
 
 PVOID
-MipPopSlow(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class)
+MipPopSlow(PMI_POOL_CACHE Cache, ULONG Bin)
 {
-    PMI_POOL_CLASS Pool = &MiPoolClasses[Kind][Cache->Node][Class];
-    MI_MAGAZINE_PAIR *Pair = &Cache->Pair[Kind][Class];
+    PMI_POOL_CLASS Class = MipBinClass(Cache, Bin);
     PVOID Slot;
 
-    if (Pair->Previous != NULL && Pair->Previous->Count != 0) {
-        MipSwapPair(Pair);
-        return Pair->Loaded->Rounds[--Pair->Loaded->Count];
+    MipReload(Cache, Bin);
+    Slot = *Cache->Bins[Bin].Top;
+    if (Slot != NULL) {
+        Cache->Bins[Bin].Top -= 1;
+        return Slot;
     }
-    if (Pair->Loaded == NULL) {
-        Pair->Loaded = MipAllocateMetaObject();
+    if (Cache->Bins[Bin].Loaded != NULL) {
+        return NULL; /* there was a magazine to fill, and nothing to fill it with */
     }
-    if (Pair->Loaded != NULL) {
-        return MipReload(Pool, Pair, MipMagazineRounds(Class)) ? Pair->Loaded->Rounds[--Pair->Loaded->Count]
-                                                               : NULL;
-    }
-    KiAcquireRankedLock(&Pool->Lock, LockRankPoolClass);
-    if (MipTakeSlotsLocked(Pool, 1, &Slot) == 0) {
+    KiAcquireRankedLock(&Class->Lock, LockRankPoolClass);
+    if (MipTakeSlotsLocked(Class, 1, &Slot) == 0) {
         Slot = NULL;
     }
-    KiReleaseRankedLock(&Pool->Lock);
+    KiReleaseRankedLock(&Class->Lock);
     return Slot;
 }
 
@@ -111,12 +177,12 @@ MipPopSlow(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class)
 
 /* Hand a full magazine to the class; TRUE if it wants no more and the caller must empty it. */
 static BOOLEAN
-MipStoreFull(PMI_POOL_CLASS Class, PMI_MAGAZINE Magazine)
+MipStoreFull(PMI_POOL_CLASS Class, PMI_MAGAZINE Magazine, ULONG Most)
 {
     BOOLEAN Refused;
 
     KiAcquireRankedLock(&Class->Lock, LockRankPoolClass);
-    Refused = Class->FullCount >= MI_FULL_MAGAZINES;
+    Refused = Class->FullCount >= Most;
     if (!Refused) {
         Magazine->Next = Class->Full;
         Class->Full = Magazine;
@@ -126,44 +192,49 @@ MipStoreFull(PMI_POOL_CLASS Class, PMI_MAGAZINE Magazine)
     return Refused;
 }
 
-VOID
-MipPushSlow(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot)
+/* An empty magazine for a bin whose Previous is not one: that one's place, once its slots went elsewhere. */
+static PMI_MAGAZINE
+MipEmptyPrevious(PMI_POOL_CACHE Cache, ULONG Bin)
 {
-    MI_MAGAZINE_PAIR *Pair = &Cache->Pair[Kind][Class];
-    PMI_MAGAZINE Fresh;
+    PMI_MAGAZINE Previous = Cache->Bins[Bin].Previous;
 
-    if (Pair->Previous != NULL && Pair->Previous->Count == 0) {
-        MipSwapPair(Pair);
-    } else {
-        if (Pair->Previous != NULL) {
-            if (MipStoreFull(&MiPoolClasses[Kind][Cache->Node][Class], Pair->Previous)) {
-                MipReturnSlots(Pair->Previous->Rounds, Pair->Previous->Count);
-                Pair->Previous->Count = 0;
-                Fresh = Pair->Previous;
-            } else {
-                Fresh = MipAllocateMetaObject();
-            }
-        } else {
-            Fresh = MipAllocateMetaObject();
-        }
-        Pair->Previous = Pair->Loaded;
-        Pair->Loaded = Fresh;
+    if (Previous == NULL ||
+        !MipStoreFull(MipBinClass(Cache, Bin), Previous, MipFullMagazines((Bin - 1) % MI_POOL_CLASSES))) {
+        return MipAllocateMetaObject();
     }
-    if (Pair->Loaded == NULL) {
-        /* Loaded NULL with a full Previous is a state like any other: pop swaps, push comes here. */
+    MipReturnSlots(Previous->Rounds, Previous->Count);
+    Previous->Count = 0;
+    return Previous;
+}
+
+VOID
+MipPushSlow(PMI_POOL_CACHE Cache, ULONG Bin, PVOID Slot)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+    PMI_MAGAZINE Full = MipUnload(Cache, Bin);
+    PMI_MAGAZINE Empty = Place->Previous;
+
+    if (Empty == NULL || Empty->Count != 0) {
+        Empty = MipEmptyPrevious(Cache, Bin);
+    }
+    Place->Previous = Full;
+    MipLoad(Cache, Bin, Empty);
+    if (Empty == NULL) {
+        /* No magazine in use and a full Previous is a state like any other: pop swaps, push comes here. */
         MipReturnSlots(&Slot, 1);
         return;
     }
-    Pair->Loaded->Rounds[Pair->Loaded->Count++] = Slot;
+    Place->Top += 1;
+    *Place->Top = Slot;
 }
 
 /* --- Quarantine ------------------------------------------------------------------------------------------
  */
 
 static ULONG64
-MipPackSlot(PVOID Slot, ULONG Class)
+MipPackSlot(PVOID Slot, ULONG Bin)
 {
-    return ((ULONG64)(ULONG_PTR)Slot << 8) | Class;
+    return ((ULONG64)(ULONG_PTR)Slot << 8) | Bin;
 }
 
 /* The address's upper bits all equal bit 47, so eight of them can be shifted out and restored. */
@@ -174,12 +245,12 @@ MipUnpackSlot(ULONG64 Packed)
 }
 
 VOID
-MipHoldSlot(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot)
+MipHoldSlot(PMI_POOL_CACHE Cache, ULONG Bin, PVOID Slot)
 {
-    PMI_POOL_QUARANTINE Ring = &Cache->Quarantine[Kind];
+    PMI_POOL_QUARANTINE Ring = &Cache->Quarantine[MipBinKind(Bin)];
     ULONG64 *Place, Oldest;
 
-    if (MiSlotSize[Class] <= 512) {
+    if (MipBinSlotSize(Bin) <= 512) {
         Place = &Ring->Small[Ring->SmallNext];
         Ring->SmallNext = (Ring->SmallNext + 1) % MI_SMALL_HELD;
     } else {
@@ -187,9 +258,9 @@ MipHoldSlot(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot)
         Ring->MediumNext = (Ring->MediumNext + 1) % MI_MEDIUM_HELD;
     }
     Oldest = *Place;
-    *Place = MipPackSlot(Slot, Class);
+    *Place = MipPackSlot(Slot, Bin);
     if (Oldest != 0) {
-        MipPush(Cache, Kind, (ULONG)(Oldest & 0xFF), MipUnpackSlot(Oldest));
+        MipPush(Cache, (ULONG)(Oldest & 0xFF), MipUnpackSlot(Oldest));
     }
 }
 
@@ -197,9 +268,8 @@ PVOID
 MipHoldRun(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, PVOID Run)
 {
     PMI_POOL_QUARANTINE Ring = &Cache->Quarantine[Kind];
-    PVOID Oldest = Ring->Runs[Ring->RunNext];
+    PVOID Oldest = __atomic_exchange_n(&Ring->Runs[Ring->RunNext], Run, __ATOMIC_ACQ_REL);
 
-    Ring->Runs[Ring->RunNext] = Run;
     Ring->RunNext = (Ring->RunNext + 1) % MI_RUNS_HELD;
     return Oldest;
 }
@@ -207,21 +277,31 @@ MipHoldRun(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, PVOID Run)
 /* --- Flushing --------------------------------------------------------------------------------------------
  */
 
-/* Take one held run out; NULL if there is none. */
+/* Take one held run out, of whichever processor, since these are large; NULL if there is none. */
 static PVOID
 MipTakeHeldRun(MI_POOL_KIND Kind)
 {
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
-    PMI_POOL_QUARANTINE Ring = &MipCurrentCache()->Quarantine[Kind];
+    PMI_POOL_CACHE Cache;
     PVOID Run = NULL;
-    ULONG Index;
+    ULONG Number, Index;
 
-    for (Index = 0; Index < MI_RUNS_HELD && Run == NULL; Index += 1) {
-        Run = Ring->Runs[Index];
-        Ring->Runs[Index] = NULL;
+    for (Number = 0; Number < HalProcessorCount() && Run == NULL; Number += 1) {
+        Cache = HalProcessorPcr(Number)->Slots.PoolCache;
+        for (Index = 0; Index < MI_RUNS_HELD && Run == NULL && Cache != NULL; Index += 1) {
+            Run = __atomic_exchange_n(&Cache->Quarantine[Kind].Runs[Index], NULL, __ATOMIC_ACQ_REL);
+        }
     }
-    KiLowerIrql(OldIrql);
     return Run;
+}
+
+static VOID
+MipReleaseHeldRuns(MI_POOL_KIND Kind)
+{
+    PVOID Run;
+
+    while ((Run = MipTakeHeldRun(Kind)) != NULL) {
+        MipReleaseHeldRun(Run);
+    }
 }
 
 static VOID
@@ -240,11 +320,8 @@ MipFlushRing(ULONG64 *Ring, ULONG Count)
 }
 
 static VOID
-MipFlushMagazine(PMI_MAGAZINE *Place)
+MipFlushMagazine(PMI_MAGAZINE Magazine)
 {
-    PMI_MAGAZINE Magazine = *Place;
-
-    *Place = NULL;
     if (Magazine != NULL) {
         MipReturnSlots(Magazine->Rounds, Magazine->Count);
         MipFreeMetaObject(Magazine);
@@ -255,59 +332,69 @@ MipFlushMagazine(PMI_MAGAZINE *Place)
 static VOID
 MipFlushSlots(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind)
 {
-    ULONG Class;
+    PMI_MAGAZINE Previous;
+    ULONG Class, Bin;
 
     MipFlushRing(Cache->Quarantine[Kind].Small, MI_SMALL_HELD);
     MipFlushRing(Cache->Quarantine[Kind].Medium, MI_MEDIUM_HELD);
     for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
-        MipFlushMagazine(&Cache->Pair[Kind][Class].Loaded);
-        MipFlushMagazine(&Cache->Pair[Kind][Class].Previous);
+        Bin = MipBin(Kind, Class);
+        Previous = Cache->Bins[Bin].Previous;
+        Cache->Bins[Bin].Previous = NULL;
+        MipFlushMagazine(MipUnload(Cache, Bin));
+        MipFlushMagazine(Previous);
     }
 }
 
-VOID
-MipFlushCache(MI_POOL_KIND Kind)
+/*
+ * Give back what no processor has: held runs, full magazines, free spans, segments without a block. Before a request
+ * fails the last matter too: their pages may be free for want of a record to describe their use.
+ */
+static VOID
+MipTrimKind(MI_POOL_KIND Kind)
 {
     ULONG Node, Class;
-    KIRQL OldIrql;
-    PVOID Run;
 
-    while ((Run = MipTakeHeldRun(Kind)) != NULL) {
-        MipReleaseHeldRun(Run);
-    }
-    OldIrql = KiRaiseIrqlToDispatch();
-    MipFlushSlots(MipCurrentCache(), Kind);
-    KiLowerIrql(OldIrql);
+    MipReleaseHeldRuns(Kind);
     for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
         for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
             MipTrimClass(Kind, Node, Class);
         }
     }
+    MipTrimSegments(Kind);
+}
+
+VOID
+MipFlushCache(MI_POOL_KIND Kind)
+{
+    KIRQL OldIrql = KiRaiseIrqlToDispatch();
+
+    MipFlushSlots(MipCurrentCache(), Kind);
+    KiLowerIrql(OldIrql);
+    MipTrimKind(Kind);
+}
+
+VOID
+MiReclaimPools(VOID)
+{
+    MipFlushCache(MiPoolNonPagedNx);
+    MipFlushCache(MiPoolNonPagedExecute);
 }
 
 /* --- Trimming every processor ------------------------------------------------------------------------------
  */
 
-typedef struct _MIP_TRIM {
-    PVOID Runs[MiPoolKinds][MI_RUNS_HELD];
-} MIP_TRIM;
-
-/* On each processor: its slots go back, its held runs are handed to the thread that asked. */
+/* On each processor: its slots go back. */
 static VOID NTAPI
 MipTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
-    PMI_POOL_CACHE Cache = MipCurrentCache();
-    MIP_TRIM *Trim = Context;
-    ULONG Kind, Index;
+    ULONG Kind;
 
     UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Context);
     UNREFERENCED_PARAMETER(Argument2);
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        MipFlushSlots(Cache, (MI_POOL_KIND)Kind);
-        for (Index = 0; Index < MI_RUNS_HELD; Index += 1) {
-            Trim->Runs[Kind][Index] = Cache->Quarantine[Kind].Runs[Index];
-            Cache->Quarantine[Kind].Runs[Index] = NULL;
-        }
+        MipFlushSlots(MipCurrentCache(), (MI_POOL_KIND)Kind);
     }
     KeSetEvent(Argument1, IO_NO_INCREMENT, FALSE);
 }
@@ -315,30 +402,21 @@ MipTrimDpc(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 static VOID
 MipTrimProcessor(ULONG Number)
 {
-    MIP_TRIM Trim;
     KEVENT Done;
     KDPC Dpc;
-    ULONG Kind, Index;
 
     KeInitializeEvent(&Done, NotificationEvent, FALSE);
-    KeInitializeDpc(&Dpc, MipTrimDpc, &Trim);
+    KeInitializeDpc(&Dpc, MipTrimDpc, NULL);
     KeSetTargetProcessorDpc(&Dpc, (CCHAR)Number);
     KeInsertQueueDpc(&Dpc, &Done, NULL);
     KeWaitForSingleObject(&Done, Executive, KernelMode, FALSE, NULL);
-    for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Index = 0; Index < MI_RUNS_HELD; Index += 1) {
-            if (Trim.Runs[Kind][Index] != NULL) {
-                MipReleaseHeldRun(Trim.Runs[Kind][Index]);
-            }
-        }
-    }
 }
 
 VOID
 MiTrimPools(VOID)
 {
     HAL_AFFINITY Processors = KiActiveProcessors();
-    ULONG Number, Kind, Node, Class;
+    ULONG Number, Kind;
 
     for (Number = 0; Number < HAL_MAXIMUM_PROCESSORS; Number += 1) {
         if ((Processors >> Number) & 1) {
@@ -346,12 +424,7 @@ MiTrimPools(VOID)
         }
     }
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
-            for (Class = 0; Class < MI_POOL_CLASSES; Class += 1) {
-                MipTrimClass((MI_POOL_KIND)Kind, Node, Class);
-            }
-        }
+        MipTrimKind((MI_POOL_KIND)Kind);
     }
-    MipTrimSegments();
     MipTrimMeta();
 }

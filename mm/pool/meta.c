@@ -52,6 +52,29 @@ MipAllocateMetaPage(BOOLEAN Permanent)
     return HalFrameAddress(Frame);
 }
 
+PVOID
+MipAllocateMetaRun(SIZE_T PageCount)
+{
+    PFN_NUMBER Frame;
+
+    if (!MiChargeCommit(PageCount)) {
+        return NULL;
+    }
+    if (!MiChargeResidentAvailable(PageCount)) {
+        MiReturnCommit(PageCount);
+        return NULL;
+    }
+    Frame = MiGetContiguousFrames(MI_GET_ZEROED, MM_ANY_NODE_OK, MiUseNonPagedPool, PageCount, 0, (1ull << 40) - 1, 1, 0);
+    if (Frame == MI_NO_FRAME) {
+        MiReturnResidentAvailable(PageCount);
+        MiReturnCommit(PageCount);
+        return NULL;
+    }
+    __atomic_fetch_add(&MiPoolMetaPages, PageCount, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&MiPoolPermanentPages, PageCount, __ATOMIC_RELAXED);
+    return HalFrameAddress(Frame);
+}
+
 VOID
 MipFreeMetaPage(PVOID Page)
 {

@@ -3,7 +3,8 @@
  *
  * Three pools: nonpaged no-execute, nonpaged executable, paged. A block of at most PAGE_SIZE - 32
  * bytes is a slot with a 16-byte header in front (block.c); a larger one is whole pages (segment.c);
- * either may lie in special pool instead (special.c). Every allocation is, in this order: checked
+ * either may lie in special pool instead (special.c). The most common requests are served in fast.c,
+ * while nothing is unusual, and never come here. Every allocation is, in this order: checked
  * (what Windows stops for, stops), asked of failure injection, given a stack and an owner (track.c),
  * held against its priority, charged to quota, made. A step that fails undoes those before it, so a
  * NULL leaves nothing behind.
@@ -25,8 +26,6 @@
 BOOLEAN MiPoolVerify = TRUE;
 const MI_POOL_QUOTA *MiPoolQuota;
 
-#define MIP_TAG_BIG  0x00474942 /* "BIG" */
-#define MIP_TAG_BIG4 0x20474942 /* "BIG " */
 #define MIP_TAG_NONE 0x656E6F4E /* "None", of untagged requests */
 
 /* --- Checks ----------------------------------------------------------------------------------- */
@@ -38,20 +37,6 @@ MipCallerAddress(PVOID ReturnAddress)
     PKI_BOUNDARY_RECORD Record = KiInImageCode() ? KiFindBoundaryRecord(KI_BOUNDARY_EXPORT) : NULL;
 
     return Record != NULL ? Record->Rip : (ULONG_PTR)ReturnAddress;
-}
-
-static BOOLEAN
-MipTagHasWordCharacter(ULONG Tag)
-{
-    UCHAR Byte;
-
-    for (; Tag != 0; Tag >>= 8) {
-        Byte = (UCHAR)Tag;
-        if ((UCHAR)((Byte | 0x20) - 'a') < 26 || (UCHAR)(Byte - '0') < 10) {
-            return TRUE;
-        }
-    }
-    return FALSE;
 }
 
 /* What the older routines stop for: must-succeed types and tags that name nobody. */
@@ -67,7 +52,7 @@ MipCheckLegacyRequest(ULONG PoolType, SIZE_T Size, ULONG Tag, PVOID ReturnAddres
     if (Tag == MIP_TAG_BIG || Tag == MIP_TAG_BIG4) {
         KeBugCheckEx(BAD_POOL_CALLER, 0x9C, PoolType, Size, MipCallerAddress(ReturnAddress));
     }
-    if (!MipTagHasWordCharacter(Tag)) {
+    if (!MipIsLegacyTag(Tag)) {
         KeBugCheckEx(BAD_POOL_CALLER, 0x9D, Tag, PoolType, MipCallerAddress(ReturnAddress));
     }
     if (Size == 0 && MiPoolVerify && KiInImageCode()) {
@@ -201,7 +186,7 @@ MipSetLegacyType(PMI_POOL_REQUEST Request, ULONG PoolType)
     Request->AnyNode = TRUE;
 }
 
-/* May a request of this size be served by MipAllocateFromMagazine? */
+/* May a request of this size be served by MipAllocateFromMagazine? What the verifier does, that does too. */
 static inline BOOLEAN
 MipIsCommonSize(SIZE_T Size)
 {
@@ -238,19 +223,13 @@ MipAllocateLegacy(ULONG PoolType, SIZE_T Size, ULONG Tag, ULONG Priority, BOOLEA
 /* --- The older routines -----------------------------------------------------------------------------------
  */
 
-/*
- * A block of NumberOfBytes with undefined contents (POOL_ZERO_ALLOCATION: zeros), the caller's until freed.
- * NULL without memory; with POOL_RAISE_IF_ALLOCATION_FAILURE raises STATUS_INSUFFICIENT_RESOURCES. Zero bytes
- * give the smallest block. Bug check 0xC2: 8 wrong IRQL, 0x9A must-succeed type, 0x9B to 0x9D bad tag.
- * Nonpaged <= DISPATCH_LEVEL, paged <= APC_LEVEL.
- */
+/* ExAllocatePoolWithTag but for the most common requests. */
 PVOID NTAPI
-ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
+MipAllocateWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag)
 {
     return MipAllocateLegacy(PoolType, NumberOfBytes, Tag, HighPoolPriority, FALSE,
                              (PoolType & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0, __builtin_return_address(0));
 }
-NTEXPORT(ExAllocatePoolWithTag);
 
 /* The same with the tag "None". */
 PVOID NTAPI
@@ -426,15 +405,9 @@ ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
 }
 NTEXPORT(ExAllocatePool3);
 
-/*
- * A block of NumberOfBytes zeros (POOL_FLAG_UNINITIALIZED: undefined contents), the caller's until freed.
- * NULL without memory or quota, for zero bytes, tag 0 and unknown flags of the lower half; with
- * POOL_FLAG_RAISE_ON_FAILURE raises STATUS_INSUFFICIENT_RESOURCES, STATUS_QUOTA_EXCEEDED or
- * STATUS_INVALID_PARAMETER instead. Unknown flags of the upper half are ignored. Wrong IRQL: bug check
- * 0xC2/8.
- */
+/* ExAllocatePool2 but for the most common requests. */
 PVOID NTAPI
-ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
+MipAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
 {
     BOOLEAN Zero = (Flags & POOL_FLAG_UNINITIALIZED) == 0;
     PVOID Block = NULL;
@@ -453,7 +426,6 @@ ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag)
     }
     return Block != NULL ? Block : ExAllocatePool3(Flags, NumberOfBytes, Tag, NULL, 0);
 }
-NTEXPORT(ExAllocatePool2);
 
 /* --- Secure pool ------------------------------------------------------------------------------ */
 
@@ -507,7 +479,17 @@ ExSecurePoolValidate(HANDLE SecurePoolHandle, ULONG Tag, PVOID Allocation, ULONG
 }
 NTEXPORT(ExSecurePoolValidate);
 
-/* --- Start ------------------------------------------------------------------------------------ */
+/* --- Options and start ------------------------------------------------------------------------ */
+
+VOID
+MiSetPoolVerify(BOOLEAN On)
+{
+    MiPoolVerify = On;
+    MiSetUnusual(MI_UNUSUAL_VERIFY, On);
+    if (On) {
+        MipForgetReadable();
+    }
+}
 
 /* After frames and system space, before any allocation, on the first processor. Nothing is taken from the
  * pools. */
@@ -520,8 +502,8 @@ MiInitializePools(PHAL_LOADER_BLOCK LoaderBlock)
         MiPoolNodeCount = MAX(MiPoolNodeCount, LoaderBlock->Runs[Index].Node + 1);
     }
     MiPoolNodeCount = MIN(MiPoolNodeCount, MI_POOL_NODES);
-    MiPoolCookie = HalRandom() | 1;
-    MiSetUnusual(MI_UNUSUAL_VERIFY, MiPoolVerify);
+    MiPoolSecret = HalRandom() | 1;
+    MiSetPoolVerify(MiPoolVerify);
     MiSetSpecialPool(&MiSpecialPoolOption);
     MipInitializeSegments();
     MipInitializeClasses();

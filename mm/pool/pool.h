@@ -16,6 +16,9 @@
  */
 extern BOOLEAN MiPoolVerify;
 
+/* Change it later. Blocks that were filled are checked, others are not. */
+VOID MiSetPoolVerify(BOOLEAN On);
+
 /* Remember the allocating stack of images' blocks. Default TRUE. May change at any time. */
 extern BOOLEAN MiPoolTrack;
 
@@ -119,6 +122,9 @@ VOID MiQueryPoolUsage(PMI_POOL_USAGE Usage);
  * MetadataPages.
  */
 VOID MiTrimPools(VOID);
+
+/* The same of nonpaged pool, but for what other processors' magazines hold, at <= DISPATCH_LEVEL, no locks held. */
+VOID MiReclaimPools(VOID);
 
 /* --- Special pool and faults ------------------------------------------------------------------ */
 

@@ -5,7 +5,7 @@
  *   heap (kind, node) -> segments of 2 MB of address -> runs of pages -> spans: slots of one class
  *                                                                     -> blocks of several pages
  *   class (kind, node, size) -> spans with free slots, full magazines
- *   processor -> two magazines per kind and class, quarantine, tag counters
+ *   processor -> bin per kind and class: two magazines, what one tag did; quarantine, tag counters
  *
  * Every record lives in metadata pages (meta.c): frames reached through the direct map, never pool.
  *
@@ -15,6 +15,7 @@
 #ifndef MM_POOL_POOLP_H
 #define MM_POOL_POOLP_H
 
+#include <ke/thread.h>
 #include <mm/mi.h>
 #include <mm/phys/inject.h>
 #include <mm/pool/pool.h>
@@ -29,6 +30,7 @@ typedef enum _MI_POOL_KIND { MiPoolNonPagedNx, MiPoolNonPagedExecute, MiPoolPage
 #define MI_SMALL_CLASSES      30
 #define MI_PAGE_CLASS         30 /* one page, no header */
 #define MI_POOL_CLASSES       31
+#define MI_POOL_BINS          (1 + MiPoolKinds * MI_POOL_CLASSES)
 #define MI_POOL_SEGMENT_PAGES 512
 #define MI_POOL_SEGMENT_SHIFT 21
 #define MI_RUN_LIMIT          256 /* pages; larger blocks have a segment of their own */
@@ -42,20 +44,21 @@ typedef enum _MI_POOL_KIND { MiPoolNonPagedNx, MiPoolNonPagedExecute, MiPoolPage
 /* --- The header of a block of at most MI_SMALL_LIMIT bytes (block.c) -------------------------- */
 
 /*
- * Bytes 3 and 4..7 are where the interface has them: pool type + 1 (8: charged to a process; 0: free) and
- * tag. Slack + size + 16 * (Shift + 1) is the slot's size, 16 * BlockSize. Sealed is, exclusive-or a mix of
- * the header's address, the first word and a secret, and spread by a multiplication: process charged >> 4 in
- * the upper 44 bits, stack id in the lower 20. Without a process those 44 bits check the header: whatever
- * byte of it changes, they will not be zero.
+ * Bytes 3 and 4..7 are where the interface has them: pool type + 1 (8: charged to a process) and tag.
+ * Slack + size + 16 * (Shift + 1) is the slot's size. Sealed is a mix of the block's address and the first
+ * word with a secret, plus the payload, spread by a multiplication: process charged >> 4 in the upper 44
+ * bits, stack id in the lower 20. Without a process those 44 bits check the header: whatever byte of it
+ * changes, they will not be 0, or 1 in a block that wants care when it is freed: it is shifted, or a lookaside
+ * list may be inside. So the seal of the common block is the mix itself. A freed block's is complemented: that is what "free" means.
  */
 typedef struct _POOL_HEADER {
     union {
         struct {
             USHORT Slack : 12; /* bytes behind the block, to the end of the slot */
             USHORT Image : 1;  /* allocated for an image */
-            USHORT Mark : 1;   /* live: a lookaside list may be inside; free: filled */
+            USHORT Filled : 1; /* by the verifier. Live: the slack; free: the block */
             USHORT Shift : 2;  /* 16-byte units skipped for cache alignment */
-            UCHAR BlockSize;
+            UCHAR Bin;         /* kind and class: MipBin */
             UCHAR PoolType;
             ULONG PoolTag;
         };
@@ -72,13 +75,11 @@ _Static_assert(FIELD_OFFSET(POOL_HEADER, PoolTag) == 4, "interface");
 #define MI_STACK_ID_BITS 20
 
 /* The first word as one number: see the fields above. */
-#define MI_WORD_IMAGE 0x1000ull
-#define MI_WORD_MARK  0x2000ull
-#define MI_WORD_CARE  0x0800E000ull /* charged to a process, shifted, or marked */
-#define MI_WORD_KEPT  (0xFFFFFFFF00FF0000ull | MI_WORD_IMAGE) /* by a block that is freed: tag, size, image */
-#define MI_HEADER_WORD(Slack, Flags, Shift, BlockSize, Type, Tag)                                            \
-    ((ULONG64)(Slack) | (Flags) | (ULONG64)(Shift) << 14 | (ULONG64)(BlockSize) << 16 |                      \
-     (ULONG64)(Type) << 24 | (ULONG64)(Tag) << 32)
+#define MI_WORD_IMAGE  0x1000ull
+#define MI_WORD_FILLED 0x2000ull
+#define MI_HEADER_WORD(Slack, Flags, Shift, Bin, Type, Tag)                                                  \
+    ((ULONG64)(Slack) | (Flags) | (ULONG64)(Shift) << 14 | (ULONG64)(Bin) << 16 | (ULONG64)(Type) << 24 |    \
+     (ULONG64)(Tag) << 32)
 
 /* --- Pages of a segment ----------------------------------------------------------------------- */
 
@@ -93,8 +94,8 @@ typedef enum _MI_POOL_PAGE_STATE {
 } MI_POOL_PAGE_STATE;
 
 #define MI_PAGE_IMAGE      0x01 /* as POOL_HEADER.Image */
-#define MI_PAGE_LOOKASIDE  0x02 /* as POOL_HEADER.Mark of a live block */
-#define MI_PAGE_FILLED     0x04 /* as POOL_HEADER.Mark of a free one */
+#define MI_PAGE_LOOKASIDE  0x02 /* live: a lookaside list may be inside */
+#define MI_PAGE_FILLED     0x04 /* as POOL_HEADER.Filled */
 #define MI_PAGE_FREED_HEAD 0x08
 
 typedef struct _MI_POOL_PAGE {
@@ -170,16 +171,19 @@ typedef struct _MI_POOL_SPAN {
     ULONG64 Free[MI_SPAN_SLOTS / 64]; /* (K) set: in no magazine and no block */
 } MI_POOL_SPAN, *PMI_POOL_SPAN;
 
-#define MI_MAGAZINE_ROUNDS 60
+#define MI_MAGAZINE_ROUNDS 59
 
 typedef struct _MI_MAGAZINE {
     struct _MI_MAGAZINE *Next; /* (K) */
-    ULONG Count;               /* (O) or (K) */
+    ULONG Count;               /* (O) or (K); while it is loaded, the bin's Top tells */
     ULONG Reserved;
+    PVOID Bottom; /* always NULL: the end of the stack */
     PVOID Rounds[MI_MAGAZINE_ROUNDS];
 } MI_MAGAZINE, *PMI_MAGAZINE;
 
-#define MI_FULL_MAGAZINES 8 /* kept per class */
+#define MI_LEAST_FULL_MAGAZINES 4 /* kept per class, and up to MI_FULL_SLOTS or MI_FULL_BYTES in them */
+#define MI_FULL_SLOTS           1400
+#define MI_FULL_BYTES           ((SIZE_T)4 << 20)
 
 typedef struct _MI_POOL_CLASS {
     KSPIN_LOCK Lock;
@@ -192,13 +196,34 @@ typedef struct _MI_POOL_CLASS {
 extern MI_POOL_CLASS MiPoolClasses[MiPoolKinds][MI_POOL_NODES][MI_POOL_CLASSES];
 extern const USHORT MiSlotSize[MI_POOL_CLASSES];
 extern UCHAR MiClassOfUnits[PAGE_SIZE / 16 + 1]; /* by 16-byte units, header included */
+/* The same as an offset in a cache, of the bin of MiPoolNonPagedNx. */
+extern USHORT MiBinOfUnits[PAGE_SIZE / 16 + 1] __attribute__((visibility("hidden")));
 
-typedef struct _MI_MAGAZINE_PAIR {
-    PMI_MAGAZINE Loaded;   /* (O) */
-    PMI_MAGAZINE Previous; /* (O) full or empty */
-} MI_MAGAZINE_PAIR;
+/*
+ * What a processor has of one kind and class. Loaded is a stack of free slots: Top is the newest, with Bottom
+ * below the last; without a magazine both ends are the cache's Nothing. Allocations and frees of one tag, the
+ * last that was asked for again and again, are counted here, of others in the table (tag.c).
+ */
+typedef struct _MI_POOL_BIN {
+    PVOID *Top;             /* (O) */
+    PVOID *Limit;           /* (O) Top when it is full */
+    union {
+        ULONG64 Word;       /* (O) first word of a header with the tag, less the block's size */
+        struct {
+            ULONG WordLow;
+            ULONG Tag;      /* (O) 0: none yet */
+        };
+    };
+    ULONG LegacyTag;        /* (O) the tag, if the older routines take it */
+    ULONG Misses;           /* (O) of other tags */
+    ULONG64 Allocs, Frees;  /* (O) of the tag, since it is here */
+    PMI_MAGAZINE Loaded;    /* (O) */
+    PMI_MAGAZINE Previous;  /* (O) full or empty */
+} MI_POOL_BIN, *PMI_POOL_BIN;
 
-/* Freed blocks on their way back: by size, so that neither ring holds much. Entries: address << 8 | class. */
+_Static_assert(sizeof(MI_POOL_BIN) == 64, "a cache line");
+
+/* Freed blocks on their way back: by size, so that neither ring holds much. Entries: address << 8 | bin. */
 #define MI_SMALL_HELD     96
 #define MI_MEDIUM_HELD    32
 #define MI_RUNS_HELD      16
@@ -208,7 +233,7 @@ typedef struct _MI_POOL_QUARANTINE {
     ULONG SmallNext, MediumNext, RunNext;
     ULONG64 Small[MI_SMALL_HELD];   /* slots up to 512 bytes */
     ULONG64 Medium[MI_MEDIUM_HELD]; /* other slots */
-    PVOID Runs[MI_RUNS_HELD];       /* blocks of several pages */
+    PVOID Runs[MI_RUNS_HELD];       /* (A) blocks of several pages: exchanged, so that others can take them */
 } MI_POOL_QUARANTINE, *PMI_POOL_QUARANTINE;
 
 typedef struct _MI_TAG_SIDE {
@@ -223,20 +248,44 @@ typedef struct _MI_TAG_COUNTERS {
 #define MI_TAGS_PER_PAGE 64
 _Static_assert(sizeof(MI_TAG_COUNTERS) * MI_TAGS_PER_PAGE == PAGE_SIZE, "a page of counters");
 
+#define MI_MEMO_PAGES 16
+
 typedef struct _MI_POOL_CACHE {
+    MI_POOL_BIN Bins[MI_POOL_BINS];                             /* (O) by MipBin; none is 0 */
+    PVOID Nothing;                                              /* (C) NULL: an empty stack that is full */
     ULONG Node;                                                 /* (C) */
-    MI_MAGAZINE_PAIR Pair[MiPoolKinds][MI_POOL_CLASSES];        /* (O) */
+    volatile ULONG TagSequence;                                 /* (O) odd while a tag leaves a bin */
     PMI_TAG_COUNTERS Tags[MI_POOL_TAG_ROWS / MI_TAGS_PER_PAGE]; /* (O) made on first use */
     PMI_POOL_QUARANTINE Quarantine;                             /* (C) of all kinds, one page */
+    PVOID Memos[MI_MEMO_PAGES];                                 /* (O) made on first use (track.c) */
 } MI_POOL_CACHE, *PMI_POOL_CACHE;
 
-_Static_assert(sizeof(MI_POOL_CACHE) <= PAGE_SIZE, "one frame");
+#define MI_CACHE_PAGES ((sizeof(MI_POOL_CACHE) + PAGE_SIZE - 1) / PAGE_SIZE)
 _Static_assert(sizeof(MI_POOL_QUARANTINE) * MiPoolKinds <= PAGE_SIZE, "one frame");
 
 static inline PMI_POOL_CACHE
 MipCurrentCache(VOID)
 {
     return (PMI_POOL_CACHE)PcrRead64(Slots.PoolCache);
+}
+
+static inline ULONG
+MipBin(MI_POOL_KIND Kind, ULONG Class)
+{
+    return 1 + Kind * MI_POOL_CLASSES + Class;
+}
+
+static inline MI_POOL_KIND
+MipBinKind(ULONG Bin)
+{
+    return (MI_POOL_KIND)((Bin - 1) / MI_POOL_CLASSES);
+}
+
+/* Bytes of a slot of a bin's class; 0 for a number that is none. */
+static inline ULONG
+MipBinSlotSize(ULONG Bin)
+{
+    return Bin - 1 < MI_POOL_BINS - 1 ? MiSlotSize[(Bin - 1) % MI_POOL_CLASSES] : 0;
 }
 
 /* --- meta.c ----------------------------------------------------------------------------------- */
@@ -247,6 +296,8 @@ MipCurrentCache(VOID)
  * locks held. */
 PVOID MipAllocateMetaPage(BOOLEAN Permanent);
 VOID MipFreeMetaPage(PVOID Page);
+/* PageCount zeroed pages in a row, for good. */
+PVOID MipAllocateMetaRun(SIZE_T PageCount);
 /* A zeroed record of MI_META_OBJECT bytes, 16-byte aligned. */
 PVOID MipAllocateMetaObject(VOID);
 VOID MipFreeMetaObject(PVOID Object);
@@ -300,10 +351,18 @@ VOID MipFreeRun(PMI_POOL_SEGMENT Segment, PVOID Address, SIZE_T PageCount);
 /* A segment for one block; the caller fills the record of its first page. Reads as zero if Zero. */
 PMI_POOL_SEGMENT MipAllocateHuge(MI_POOL_KIND Kind, ULONG Node, SIZE_T PageCount, BOOLEAN Zero);
 VOID MipFreeHuge(PMI_POOL_SEGMENT Segment);
-/* Give back segments that are wholly free. */
-VOID MipTrimSegments(VOID);
+/* Give back segments of a kind that are wholly free. */
+VOID MipTrimSegments(MI_POOL_KIND Kind);
 /* Which of a run's pages are known to be zero is kept per segment: is this page not? */
 BOOLEAN MipPageIsDirty(PMI_POOL_SEGMENT Segment, SIZE_T Index);
+/*
+ * Two megabytes that are nonpaged pool all over, by address >> MI_POOL_SEGMENT_SHIFT, a few of them: where fast.c may
+ * look for a header before it knows that there is a block. Only while all memory is of one node.
+ */
+#define MI_POOL_READABLE 64
+extern ULONG64 MiPoolReadable[MI_POOL_READABLE] __attribute__((visibility("hidden"))); /* (A) */
+VOID MipNoteReadable(PMI_POOL_SEGMENT Segment);
+VOID MipForgetReadable(VOID);
 /* While pinned, no segment is given back. */
 VOID MipPinSegments(VOID);
 VOID MipUnpinSegments(VOID);
@@ -331,37 +390,37 @@ MipSlotAddress(const MI_POOL_SPAN *Span, ULONG Index)
 VOID MipInitializeCaches(VOID);
 ULONG MipMagazineRounds(ULONG Class);
 /* At DISPATCH_LEVEL. Pop: NULL if the class has no free slot anywhere. */
-PVOID MipPopSlow(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class);
-VOID MipPushSlow(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot);
+PVOID MipPopSlow(PMI_POOL_CACHE Cache, ULONG Bin);
+VOID MipPushSlow(PMI_POOL_CACHE Cache, ULONG Bin, PVOID Slot);
 /* Put a freed slot into quarantine; what leaves it goes to the magazines. */
-VOID MipHoldSlot(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot);
+VOID MipHoldSlot(PMI_POOL_CACHE Cache, ULONG Bin, PVOID Slot);
 /* The same for a run; returns the one that leaves, or NULL. */
 PVOID MipHoldRun(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, PVOID Run);
 /* Empty what this processor caches of a kind. At <= DISPATCH_LEVEL (paged: <= APC_LEVEL). */
 VOID MipFlushCache(MI_POOL_KIND Kind);
 
 static inline PVOID
-MipPop(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class)
+MipPop(PMI_POOL_CACHE Cache, ULONG Bin)
 {
-    PMI_MAGAZINE Magazine = Cache->Pair[Kind][Class].Loaded;
+    PVOID *Top = Cache->Bins[Bin].Top;
 
-    if (__builtin_expect(Magazine != NULL && Magazine->Count != 0, 1)) {
-        return Magazine->Rounds[--Magazine->Count];
+    if (__builtin_expect(*Top != NULL, 1)) {
+        Cache->Bins[Bin].Top = Top - 1;
+        return *Top;
     }
-    return MipPopSlow(Cache, Kind, Class);
+    return MipPopSlow(Cache, Bin);
 }
 
-extern UCHAR MiMagazineRounds[MI_POOL_CLASSES];
-
 static inline VOID
-MipPush(PMI_POOL_CACHE Cache, MI_POOL_KIND Kind, ULONG Class, PVOID Slot)
+MipPush(PMI_POOL_CACHE Cache, ULONG Bin, PVOID Slot)
 {
-    PMI_MAGAZINE Magazine = Cache->Pair[Kind][Class].Loaded;
+    PVOID *Top = Cache->Bins[Bin].Top;
 
-    if (__builtin_expect(Magazine != NULL && Magazine->Count < MiMagazineRounds[Class], 1)) {
-        Magazine->Rounds[Magazine->Count++] = Slot;
+    if (__builtin_expect(Top != Cache->Bins[Bin].Limit, 1)) {
+        Top[1] = Slot;
+        Cache->Bins[Bin].Top = Top + 1;
     } else {
-        MipPushSlow(Cache, Kind, Class, Slot);
+        MipPushSlow(Cache, Bin, Slot);
     }
 }
 
@@ -390,46 +449,43 @@ MipTagCounters(PMI_POOL_CACHE Cache, ULONG Tag)
     return &Page[Row % MI_TAGS_PER_PAGE];
 }
 
-/* Counters belong to one processor but are read by others. */
+/* Counters belong to one processor but are read by others: never a torn value, and one instruction. */
 static inline VOID
 MipCount(ULONG64 *Counter, ULONG64 Delta)
 {
-    __atomic_store_n(Counter, *Counter + Delta, __ATOMIC_RELAXED);
+    __asm__("addq %1, %0" : "+m"(*Counter) : "re"(Delta) : "cc");
 }
 
 /* The same where this processor has no counters. */
 VOID MipCountShared(ULONG Tag, BOOLEAN Paged, ULONG64 Allocs, ULONG64 Frees, ULONG64 Bytes);
 
-/* Count an allocation, or a free, of so many bytes. At DISPATCH_LEVEL. */
-static inline VOID
-MipChargeTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
-{
-    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
-    PMI_TAG_SIDE Side;
+/* Count allocations and frees, of so many bytes more in use, in the table. At DISPATCH_LEVEL. */
+VOID MipCountTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, ULONG64 Allocs, ULONG64 Frees, ULONG64 Bytes);
 
-    if (__builtin_expect(Counters == NULL, 0)) {
-        MipCountShared(Tag, Paged, 1, 0, Bytes);
-        return;
+/* The same for one block, at <= DISPATCH_LEVEL. */
+VOID MipCountBytes(ULONG Tag, BOOLEAN Paged, SIZE_T Bytes, BOOLEAN Free);
+
+/* A slot of a bin for a tag that is not the bin's: count it, and perhaps make it the bin's. At DISPATCH_LEVEL. */
+VOID MipCountOther(PMI_POOL_CACHE Cache, ULONG Bin, ULONG Tag, BOOLEAN Free);
+
+/* Count a slot of a bin, allocated or freed. At DISPATCH_LEVEL. */
+static inline VOID
+MipCountSlot(PMI_POOL_CACHE Cache, ULONG Bin, ULONG Tag, BOOLEAN Free)
+{
+    PMI_POOL_BIN Place = &Cache->Bins[Bin];
+
+    if (__builtin_expect(Place->Tag != Tag, 0)) {
+        MipCountOther(Cache, Bin, Tag, Free);
+    } else {
+        MipCount(Free ? &Place->Frees : &Place->Allocs, 1);
     }
-    Side = Paged ? &Counters->Paged : &Counters->NonPaged;
-    MipCount(&Side->Allocs, 1);
-    MipCount(&Side->Bytes, Bytes);
 }
 
-static inline VOID
-MipCreditTag(PMI_POOL_CACHE Cache, ULONG Tag, BOOLEAN Paged, SIZE_T Bytes)
-{
-    PMI_TAG_COUNTERS Counters = MipTagCounters(Cache, Tag);
-    PMI_TAG_SIDE Side;
+#define MIP_TAG_BIG  0x00474942 /* "BIG" */
+#define MIP_TAG_BIG4 0x20474942 /* "BIG " */
 
-    if (__builtin_expect(Counters == NULL, 0)) {
-        MipCountShared(Tag, Paged, 0, 1, 0 - (ULONG64)Bytes);
-        return;
-    }
-    Side = Paged ? &Counters->Paged : &Counters->NonPaged;
-    MipCount(&Side->Frees, 1);
-    MipCount(&Side->Bytes, 0 - (ULONG64)Bytes);
-}
+/* Do the older routines take this tag? */
+BOOLEAN MipIsLegacyTag(ULONG Tag);
 
 /* --- track.c ---------------------------------------------------------------------------------- */
 
@@ -444,51 +500,56 @@ MipCaptureOwner(PBOOLEAN Image)
 
 /* --- block.c ---------------------------------------------------------------------------------- */
 
-extern ULONG64 MiPoolCookie;
-
-static inline ULONG64
-MipHeaderMix(const POOL_HEADER *Header, ULONG64 Word)
-{
-    ULONG64 Mix = ((ULONG64)(ULONG_PTR)Header ^ MiPoolCookie ^ Word) * 0x9E3779B97F4A7C15ull;
-
-    return Mix ^ (Mix >> 29);
-}
+/* Odd, and a secret. Hidden, as MiUnusual is. */
+extern ULONG64 MiPoolSecret __attribute__((visibility("hidden")));
 
 /* An odd factor and its inverse: a change of any bit reaches all bits above it. */
 #define MI_SEAL_FACTOR  0x9E3779B97F4A7C15ull
 #define MI_SEAL_INVERSE 0xF1DE83E19937733Dull
 _Static_assert(MI_SEAL_FACTOR *MI_SEAL_INVERSE == 1, "inverse");
+#define MI_PAYLOAD_CARE (1ull << MI_STACK_ID_BITS) /* in place of a process */
 
-static inline VOID
-MipSealPayload(PPOOL_HEADER Header, ULONG64 Payload)
+static inline ULONG64
+MipHeaderMix(const POOL_HEADER *Header, ULONG64 Word)
 {
-    ULONG64 Sealed = (Payload ^ MipHeaderMix(Header, Header->Word)) * MI_SEAL_FACTOR;
-
-    __atomic_store_n(&Header->Sealed, Sealed, __ATOMIC_RELAXED);
+    return (Word ^ (ULONG64)(ULONG_PTR)(Header + 1)) * MiPoolSecret;
 }
 
+/* Seal a live header, or with Free a free one. */
+static inline VOID
+MipSealPayload(PPOOL_HEADER Header, ULONG64 Payload, BOOLEAN Free)
+{
+    ULONG64 Sealed = MipHeaderMix(Header, Header->Word) + Payload * MI_SEAL_FACTOR;
+
+    __atomic_store_n(&Header->Sealed, Free ? ~Sealed : Sealed, __ATOMIC_RELAXED);
+}
+
+/* Seal the header of a live block whose first word is in place. */
 static inline VOID
 MipSealHeader(PPOOL_HEADER Header, PVOID Process, ULONG StackId)
 {
-    MipSealPayload(Header, (((ULONG64)(ULONG_PTR)Process >> 4) << MI_STACK_ID_BITS) | StackId);
+    ULONG64 Payload = ((ULONG64)(ULONG_PTR)Process >> 4) << MI_STACK_ID_BITS | StackId;
+
+    if (Process == NULL && Header->Shift != 0) {
+        Payload |= MI_PAYLOAD_CARE;
+    }
+    MipSealPayload(Header, Payload, FALSE);
 }
 
-/* The process charged in the upper 44 bits, the stack id below; something else altogether if the header was
- * damaged. */
+/*
+ * What is sealed: the process charged, or MI_PAYLOAD_CARE, in the upper 44 bits, the stack id below; something
+ * else altogether if the header was damaged, or is not live, or with Free not free.
+ */
 static inline ULONG64
-MipUnsealContents(const POOL_HEADER *Header, const POOL_HEADER *Contents)
+MipUnseal(const POOL_HEADER *Header, const POOL_HEADER *Contents, BOOLEAN Free)
 {
-    return (Contents->Sealed * MI_SEAL_INVERSE) ^ MipHeaderMix(Header, Contents->Word);
-}
+    ULONG64 Sealed = Free ? ~Contents->Sealed : Contents->Sealed;
 
-static inline ULONG64
-MipUnsealHeader(const POOL_HEADER *Header)
-{
-    return MipUnsealContents(Header, Header);
+    return (Sealed - MipHeaderMix(Header, Contents->Word)) * MI_SEAL_INVERSE;
 }
 
 static inline PVOID
-MipHeaderProcess(ULONG64 Payload)
+MipPayloadProcess(ULONG64 Payload)
 {
     return (PVOID)(ULONG_PTR)(((LONG64)Payload >> MI_STACK_ID_BITS) * 16);
 }
@@ -513,7 +574,7 @@ MipClearHeader(PPOOL_HEADER Header)
     __atomic_store_n(&Header->Sealed, 0, __ATOMIC_RELAXED);
 }
 
-/* Contents: a copy of a header, or the header itself, and what it has sealed. */
+/* Is what was unsealed from a header (Contents: a copy of it) possible? */
 BOOLEAN MipQuotaIsWhole(ULONG64 Payload);
 static inline BOOLEAN
 MipContentsAreWhole(const POOL_HEADER *Contents, ULONG64 Payload)
@@ -521,22 +582,23 @@ MipContentsAreWhole(const POOL_HEADER *Contents, ULONG64 Payload)
     if (__builtin_expect(Contents->PoolType & MI_TYPE_QUOTA, 0)) {
         return MipQuotaIsWhole(Payload);
     }
-    return Payload >> MI_STACK_ID_BITS == 0 && Contents->BlockSize != 0;
+    return Payload < 2 * MI_PAYLOAD_CARE && MipBinSlotSize(Contents->Bin) != 0;
 }
 
-/* Is this header whole, as far as it can tell? Live or free. */
+/* Is this the whole header of a free slot? */
 static inline BOOLEAN
-MipHeaderIsWhole(const POOL_HEADER *Header)
+MipIsFreeHeader(const POOL_HEADER *Header)
 {
-    return MipContentsAreWhole(Header, MipUnsealHeader(Header));
+    return MipUnseal(Header, Header, TRUE) < 2 * MI_PAYLOAD_CARE && MipBinSlotSize(Header->Bin) != 0;
 }
+
 /* The header of the live block in a slot, NULL if there is none. *Contents: what it said when it was looked
  * at. */
 PPOOL_HEADER MipLiveHeader(PVOID Slot, ULONG SlotSize, PPOOL_HEADER Contents);
 static inline SIZE_T
 MipHeaderSize(const POOL_HEADER *Header)
 {
-    return (SIZE_T)Header->BlockSize * 16 - MI_HEADER_SIZE - (SIZE_T)Header->Shift * 16 - Header->Slack;
+    return (SIZE_T)MipBinSlotSize(Header->Bin) - MI_HEADER_SIZE - (SIZE_T)Header->Shift * 16 - Header->Slack;
 }
 
 typedef struct _MI_POOL_REQUEST {
@@ -562,6 +624,14 @@ PVOID MipAllocateSmall(const MI_POOL_REQUEST *Request, PVOID Process, SIZE_T Slo
                        BOOLEAN Image);
 PVOID MipAllocateFromMagazine(MI_POOL_KIND Kind, ULONG Type, SIZE_T Size, ULONG Tag, BOOLEAN Zero);
 PVOID MipAllocatePages(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image);
+/*
+ * Where fast.c goes on: the whole of ExAllocatePool2, ExAllocatePoolWithTag and ExFreePoolWithTag. Their convention, so
+ * that it goes on by a jump.
+ */
+PVOID NTAPI MipAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag);
+PVOID NTAPI MipAllocateWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag);
+VOID NTAPI MipFree(PVOID Address, ULONG Tag);
+VOID NTAPI MipFreeRetired(PPOOL_HEADER Header, ULONG Tag);
 VOID MipFreePages(PMI_POOL_SEGMENT Segment, PMI_POOL_PAGE Page, PVOID Address);
 /* A run that leaves quarantine: check its filling and give it back. */
 VOID MipReleaseHeldRun(PVOID Run);

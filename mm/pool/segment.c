@@ -33,6 +33,10 @@ PMI_POOL_SEGMENT *MiPoolLeaves[2][MI_POOL_LEAVES];
 
 static LONG MipPins; /* (A) */
 
+#define MIP_NOT_READABLE (~0ull) /* no address begins so */
+
+ULONG64 MiPoolReadable[MI_POOL_READABLE] = {[0 ... MI_POOL_READABLE - 1] = MIP_NOT_READABLE};
+
 VOID
 MipInitializeSegments(VOID)
 {
@@ -280,6 +284,36 @@ ReturnPages:
     return NULL;
 }
 
+VOID
+MipNoteReadable(PMI_POOL_SEGMENT Segment)
+{
+    ULONG64 Key = (ULONG_PTR)Segment->Base >> MI_POOL_SEGMENT_SHIFT;
+
+    if (Segment->Kind != MiPoolPaged && Segment->PageCount == MI_POOL_SEGMENT_PAGES && MiPoolNodeCount == 1) {
+        __atomic_store_n(&MiPoolReadable[Key % MI_POOL_READABLE], Key, __ATOMIC_RELAXED);
+    }
+}
+
+VOID
+MipForgetReadable(VOID)
+{
+    ULONG Index;
+
+    for (Index = 0; Index < MI_POOL_READABLE; Index += 1) {
+        __atomic_store_n(&MiPoolReadable[Index], MIP_NOT_READABLE, __ATOMIC_RELAXED);
+    }
+}
+
+/* Nobody frees blocks of a segment that has none, so nobody is about to note it again. */
+static VOID
+MipForgetSegment(PMI_POOL_SEGMENT Segment)
+{
+    ULONG64 Key = (ULONG_PTR)Segment->Base >> MI_POOL_SEGMENT_SHIFT;
+
+    __atomic_compare_exchange_n(&MiPoolReadable[Key % MI_POOL_READABLE], &Key, MIP_NOT_READABLE, FALSE,
+                                __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 /* Undo MipMakeSegment; nobody can find the segment but through the table. */
 static VOID
 MipDestroySegment(PMI_POOL_SEGMENT Segment)
@@ -288,6 +322,7 @@ MipDestroySegment(PMI_POOL_SEGMENT Segment)
     SIZE_T PageCount = Segment->PageCount;
 
     MipMapSegment(Segment, NULL);
+    MipForgetSegment(Segment);
     if (Kind == MiPoolPaged) {
         MiDeletePageableRange(Segment->Base, PageCount);
     } else {
@@ -583,16 +618,14 @@ MipTakeDeadSegment(PMI_POOL_HEAP Heap, BOOLEAN All)
 }
 
 static VOID
-MipDestroyDeadSegments(BOOLEAN All)
+MipDestroyDeadSegments(MI_POOL_KIND Kind, BOOLEAN All)
 {
     PMI_POOL_SEGMENT Segment;
-    ULONG Kind, Node;
+    ULONG Node;
 
-    for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
-        for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
-            while ((Segment = MipTakeDeadSegment(&MiPoolHeaps[Kind][Node], All)) != NULL) {
-                MipDestroySegment(Segment);
-            }
+    for (Node = 0; Node < MiPoolNodeCount; Node += 1) {
+        while ((Segment = MipTakeDeadSegment(&MiPoolHeaps[Kind][Node], All)) != NULL) {
+            MipDestroySegment(Segment);
         }
     }
 }
@@ -600,13 +633,17 @@ MipDestroyDeadSegments(BOOLEAN All)
 VOID
 MipUnpinSegments(VOID)
 {
+    ULONG Kind;
+
     if (__atomic_sub_fetch(&MipPins, 1, __ATOMIC_SEQ_CST) == 0) {
-        MipDestroyDeadSegments(FALSE);
+        for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
+            MipDestroyDeadSegments((MI_POOL_KIND)Kind, FALSE);
+        }
     }
 }
 
 VOID
-MipTrimSegments(VOID)
+MipTrimSegments(MI_POOL_KIND Kind)
 {
-    MipDestroyDeadSegments(TRUE);
+    MipDestroyDeadSegments(Kind, TRUE);
 }

@@ -17,6 +17,7 @@
 
 MI_POOL_CLASS MiPoolClasses[MiPoolKinds][MI_POOL_NODES][MI_POOL_CLASSES];
 UCHAR MiClassOfUnits[PAGE_SIZE / 16 + 1];
+USHORT MiBinOfUnits[PAGE_SIZE / 16 + 1];
 
 const USHORT MiSlotSize[MI_POOL_CLASSES] = {32,  48,  64,  80,  96,   112,  128,  144,  160,      176, 192,
                                             208, 224, 240, 256, 272,  288,  304,  336,  368,      400, 448,
@@ -32,6 +33,7 @@ MipInitializeClasses(VOID)
             Class += 1;
         }
         MiClassOfUnits[Units] = (UCHAR)Class;
+        MiBinOfUnits[Units] = (USHORT)(MipBin(MiPoolNonPagedNx, Class) * sizeof(MI_POOL_BIN));
     }
     for (Kind = 0; Kind < MiPoolKinds; Kind += 1) {
         for (Node = 0; Node < MI_POOL_NODES; Node += 1) {

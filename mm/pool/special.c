@@ -283,19 +283,6 @@ MipGetSpecialFrame(VOID)
     return Frame;
 }
 
-static VOID
-MipChargeSpecialTag(ULONG Tag, BOOLEAN Paged, BOOLEAN Free)
-{
-    KIRQL OldIrql = KiRaiseIrqlToDispatch();
-
-    if (Free) {
-        MipCreditTag(MipCurrentCache(), Tag, Paged, PAGE_SIZE);
-    } else {
-        MipChargeTag(MipCurrentCache(), Tag, Paged, PAGE_SIZE);
-    }
-    KiLowerIrql(OldIrql);
-}
-
 /* Map the page, fill it, place the block. */
 static VOID
 MipPlaceSpecial(PMIP_SPECIAL Slot, const MI_POOL_REQUEST *Request)
@@ -341,7 +328,7 @@ MipAllocateSpecial(const MI_POOL_REQUEST *Request, ULONG StackId, BOOLEAN Image)
     Slot->Lookaside = FALSE;
     MipPlaceSpecial(Slot, Request);
     __atomic_fetch_add(&MiSpecialPages, 1, __ATOMIC_RELAXED);
-    MipChargeSpecialTag(Slot->Tag, Slot->Kind == MiPoolPaged, FALSE);
+    MipCountBytes(Slot->Tag, Slot->Kind == MiPoolPaged, PAGE_SIZE, FALSE);
     __atomic_store_n(&Slot->State, MipSpecialLive, __ATOMIC_RELEASE);
     return Slot->Block;
 }
@@ -415,7 +402,7 @@ MipFreeSpecial(PVOID Address, ULONG Tag)
     MiReturnResidentAvailable(1);
     MiReturnCommit(1);
     __atomic_fetch_sub(&MiSpecialPages, 1, __ATOMIC_RELAXED);
-    MipChargeSpecialTag(Slot->Tag, Slot->Kind == MiPoolPaged, TRUE);
+    MipCountBytes(Slot->Tag, Slot->Kind == MiPoolPaged, PAGE_SIZE, TRUE);
     MipEnqueue(Slot);
 }
 

@@ -47,6 +47,18 @@ HalRestoreInterrupts(BOOLEAN Enable)
     }
 }
 
+static inline BOOLEAN
+HalBeginAlone(VOID)
+{
+    return HalDisableInterrupts();
+}
+
+static inline VOID
+HalEndAlone(BOOLEAN State)
+{
+    HalRestoreInterrupts(State);
+}
+
 static inline VOID
 HalPause(VOID)
 {

@@ -79,6 +79,24 @@ HalRestoreInterrupts(BOOLEAN Enable)
     }
 }
 
+/*
+ * The core is never interrupted where it does not expect it (trap.c), and a processor gives way in calls only: what
+ * calls nothing and cannot fault is alone.
+ */
+static inline BOOLEAN
+HalBeginAlone(VOID)
+{
+    __asm__ volatile("" ::: "memory");
+    return TRUE;
+}
+
+static inline VOID
+HalEndAlone(BOOLEAN State)
+{
+    (VOID)State;
+    __asm__ volatile("" ::: "memory");
+}
+
 /* How much of the countdown each kind of choice takes: rarer events count more. */
 static inline VOID
 HalChoicePoint(HAL_CHOICE Kind)

@@ -38,6 +38,19 @@ HalRestoreInterrupts(BOOLEAN Enable)
     (VOID)Enable;
 }
 
+/* Each thread is a processor. */
+static inline BOOLEAN
+HalBeginAlone(VOID)
+{
+    return TRUE;
+}
+
+static inline VOID
+HalEndAlone(BOOLEAN State)
+{
+    (VOID)State;
+}
+
 /* Gives the host processor away now and then: there may be fewer of those than of ours. */
 VOID HalPause(VOID);
 
