@@ -111,6 +111,30 @@ OptionpReadPages(const char *Name, const char *Value, uint64_t *SizeInBytes)
     return true;
 }
 
+/*
+ * Is Path a file that can be read? If not, say so, behind Prefix.
+ */
+static bool
+OptionpIsReadable(const char *Prefix, const char *Path)
+{
+    struct stat Status = {0};
+    int File = open(Path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int Error = File < 0 || fstat(File, &Status) != 0 ? errno : 0;
+
+    if (File >= 0) {
+        close(File);
+    }
+    if (Error == 0 && !S_ISREG(Status.st_mode)) {
+        Diag("%s%s: not a file", Prefix, Path);
+        return false;
+    }
+    if (Error != 0) {
+        Diag("%s%s: %s", Prefix, Path, strerror(Error));
+        return false;
+    }
+    return true;
+}
+
 static bool
 OptionpMachine(RUN_OPTIONS *Options, const char *Value)
 {
@@ -230,6 +254,23 @@ OptionpIoctl(RUN_OPTIONS *Options, const char *Value)
     return RequestParse(Value, &Options->Requests[Options->RequestCount - 1]);
 }
 
+/*
+ * That it can be read is found out here; what is in it by the machine.
+ */
+static bool
+OptionpRegistry(RUN_OPTIONS *Options, const char *Value)
+{
+    if (Options->RegistryFile != NULL) {
+        Diag("--registry is given twice");
+        return false;
+    }
+    if (!OptionpIsReadable("--registry ", Value)) {
+        return false;
+    }
+    Options->RegistryFile = Value;
+    return true;
+}
+
 static bool
 OptionpJson(RUN_OPTIONS *Options, const char *Value)
 {
@@ -273,6 +314,7 @@ const RUN_OPTION RunOptionTable[] = {
     {"--fail", "WHAT", "failure injection, for example nth:17 or rate:0.01", false, NULL},
     {"--ioctl", "REQUEST", "[DEVICE,]CODE[,in=HEX|in=@FILE][,out=N] after DriverEntry; repeatable",
      true, OptionpIoctl},
+    {"--registry", "FILE", "a .reg file with what the driver finds in the registry", true, OptionpRegistry},
     {"--no-verify", NULL, "switch the verifier off", false, NULL},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
@@ -348,21 +390,8 @@ OptionpCheckImage(int Count, char **Words)
     const char *Image = Words[0];
     size_t Length = strlen(Image);
     bool Program = Length >= 4 && strcasecmp(Image + Length - 4, ".exe") == 0;
-    struct stat Status = {0};
-    int File;
-    int Error;
 
-    File = open(Image, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    Error = File < 0 || fstat(File, &Status) != 0 ? errno : 0;
-    if (File >= 0) {
-        close(File);
-    }
-    if (Error == 0 && !S_ISREG(Status.st_mode)) {
-        Diag("%s: not a file", Image);
-        return false;
-    }
-    if (Error != 0) {
-        Diag("%s: %s", Image, strerror(Error));
+    if (!OptionpIsReadable("", Image)) {
         return false;
     }
     if (Count > 1 && Words[1][0] == '-' && Words[1][1] == '-') {

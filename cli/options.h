@@ -30,6 +30,7 @@ typedef struct _RUN_OPTIONS {
     const char *ReportFile;                 /* "-": standard output */
     RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
     unsigned RequestCount;
+    const char *RegistryFile;               /* a .reg file */
     bool PageFileGiven;
     bool Quiet;
     bool Help;
