@@ -286,6 +286,13 @@ OptionpReport(RUN_OPTIONS *Options, const char *Value)
 }
 
 static bool
+OptionpSarif(RUN_OPTIONS *Options, const char *Value)
+{
+    Options->SarifFile = Value;
+    return true;
+}
+
+static bool
 OptionpQuiet(RUN_OPTIONS *Options, const char *Value)
 {
     (void)Value;
@@ -320,6 +327,8 @@ const RUN_OPTION RunOptionTable[] = {
      true, OptionpJson},
     {"--report", "FILE", "write the text report to FILE; - puts it alone on standard output", true,
      OptionpReport},
+    {"--sarif", "FILE", "write the findings as SARIF 2.1.0; - puts them alone on standard output", true,
+     OptionpSarif},
     {"--quiet", NULL, "no text report on standard output", true, OptionpQuiet},
     {"--help", NULL, "print this", true, OptionpHelp},
     {NULL, NULL, NULL, false, NULL}
@@ -426,14 +435,22 @@ OptionpCheckMemory(const RUN_OPTIONS *Options)
 static bool
 OptionpCheckOutputs(const RUN_OPTIONS *Options)
 {
-    bool ReportAlone = Options->ReportFile != NULL && strcmp(Options->ReportFile, "-") == 0;
-    bool JsonAlone = Options->JsonFile != NULL && strcmp(Options->JsonFile, "-") == 0;
+    const char *const Names[] = {"--json", "--report", "--sarif"};
+    const char *const Files[] = {Options->JsonFile, Options->ReportFile, Options->SarifFile};
+    const char *Alone = NULL;
+    int Index;
 
-    if (ReportAlone && JsonAlone) {
-        Diag("--json - and --report - cannot both have standard output");
-        return false;
+    for (Index = 0; Index < 3; Index += 1) {
+        if (Files[Index] == NULL || strcmp(Files[Index], "-") != 0) {
+            continue;
+        }
+        if (Alone != NULL) {
+            Diag("%s - and %s - cannot both have standard output", Alone, Names[Index]);
+            return false;
+        }
+        Alone = Names[Index];
     }
-    if (ReportAlone && Options->Quiet) {
+    if (Options->Quiet && Options->ReportFile != NULL && strcmp(Options->ReportFile, "-") == 0) {
         Diag("--quiet contradicts --report -");
         return false;
     }
@@ -452,6 +469,8 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
         .Seed = 1,
         .Processors = 2,
         .TimeoutInMs = 60000,
+        .Words = Words,
+        .WordCount = Count,
     };
     for (Index = 0; Index < Count && Words[Index][0] == '-'; Index += 1) {
         if (strcmp(Words[Index], "--") == 0) {
