@@ -88,6 +88,9 @@ CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
         }
     }
     CommandpAddRequests(Command, Options);
+    if (Options->RegistryFile != NULL) {
+        CommandpAddFile(Command, "registry", Options->RegistryFile);
+    }
     CommandpAddFile(Command, COMMAND_IMAGE, Options->Image);
 }
 

@@ -16,6 +16,7 @@
 #include "outcome.h"
 #include "output.h"
 #include "report.h"
+#include "sarif.h"
 #include "symbols.h"
 
 #ifndef NTMM_VERSION
@@ -26,6 +27,41 @@ static bool
 MainpIsStandardOutput(const char *Path)
 {
     return Path != NULL && strcmp(Path, "-") == 0;
+}
+
+/*
+ * The command that repeats the run, for a shell; where its reports go is left out, the seed is always there.
+ */
+static void
+MainpPutReplay(const RUN_OPTIONS *Options, TEXT *Text)
+{
+    static const char *const Outputs[] = {"--json", "--report", "--sarif"};
+    bool Seeded = false;
+    int Index;
+
+    TextPut(Text, "ntmm run");
+    for (Index = 0; Index < Options->WordCount; Index += 1) {
+        const char *Word = Options->Words[Index];
+        size_t Length = strcspn(Word, "=");
+        bool Skip = strcmp(Word, "--quiet") == 0;
+        size_t Each;
+
+        for (Each = 0; Each < sizeof(Outputs) / sizeof(Outputs[0]); Each += 1) {
+            if (strlen(Outputs[Each]) == Length && strncmp(Word, Outputs[Each], Length) == 0) {
+                Skip = true;
+                Index += Word[Length] == 0;
+            }
+        }
+        if (Skip) {
+            continue;
+        }
+        Seeded = Seeded || strncmp(Word, "--seed", 6) == 0;
+        if (Word == Options->Image && !Seeded) {
+            TextPrint(Text, " --seed %llu", (unsigned long long)Options->Seed);
+        }
+        TextPut(Text, " ");
+        TextPutQuoted(Text, Word);
+    }
 }
 
 /*
@@ -53,6 +89,18 @@ MainpWriteReports(const cJSON *Report, const RUN_OPTIONS *Options, bool OutputTa
         JsonPrint(Report, &Text);
         Good = OutputWrite(Options->JsonFile, &Text) && Good;
     }
+    if (Options->SarifFile != NULL) {
+        TEXT Replay = {0};
+        cJSON *Sarif;
+
+        MainpPutReplay(Options, &Replay);
+        Sarif = SarifMake(Report, Replay.Data, NTMM_VERSION);
+        Text.Length = 0;
+        JsonPrint(Sarif, &Text);
+        Good = OutputWrite(Options->SarifFile, &Text) && Good;
+        cJSON_Delete(Sarif);
+        TextFree(&Replay);
+    }
     TextFree(&Text);
     return Good;
 }
@@ -63,8 +111,8 @@ MainpWriteReports(const cJSON *Report, const RUN_OPTIONS *Options, bool OutputTa
 static int
 MainpRunMachine(const RUN_OPTIONS *Options)
 {
-    bool OutputTaken = MainpIsStandardOutput(Options->JsonFile) ||
-                       MainpIsStandardOutput(Options->ReportFile);
+    bool OutputTaken = MainpIsStandardOutput(Options->JsonFile) || MainpIsStandardOutput(Options->ReportFile) ||
+                       MainpIsStandardOutput(Options->SarifFile);
     int ImageOutput = OutputTaken ? 2 : 1;
     MACHINE_END End;
     OUTCOME Outcome;

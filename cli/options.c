@@ -111,6 +111,30 @@ OptionpReadPages(const char *Name, const char *Value, uint64_t *SizeInBytes)
     return true;
 }
 
+/*
+ * Is Path a file that can be read? If not, say so, behind Prefix.
+ */
+static bool
+OptionpIsReadable(const char *Prefix, const char *Path)
+{
+    struct stat Status = {0};
+    int File = open(Path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int Error = File < 0 || fstat(File, &Status) != 0 ? errno : 0;
+
+    if (File >= 0) {
+        close(File);
+    }
+    if (Error == 0 && !S_ISREG(Status.st_mode)) {
+        Diag("%s%s: not a file", Prefix, Path);
+        return false;
+    }
+    if (Error != 0) {
+        Diag("%s%s: %s", Prefix, Path, strerror(Error));
+        return false;
+    }
+    return true;
+}
+
 static bool
 OptionpMachine(RUN_OPTIONS *Options, const char *Value)
 {
@@ -230,6 +254,23 @@ OptionpIoctl(RUN_OPTIONS *Options, const char *Value)
     return RequestParse(Value, &Options->Requests[Options->RequestCount - 1]);
 }
 
+/*
+ * That it can be read is found out here; what is in it by the machine.
+ */
+static bool
+OptionpRegistry(RUN_OPTIONS *Options, const char *Value)
+{
+    if (Options->RegistryFile != NULL) {
+        Diag("--registry is given twice");
+        return false;
+    }
+    if (!OptionpIsReadable("--registry ", Value)) {
+        return false;
+    }
+    Options->RegistryFile = Value;
+    return true;
+}
+
 static bool
 OptionpJson(RUN_OPTIONS *Options, const char *Value)
 {
@@ -241,6 +282,13 @@ static bool
 OptionpReport(RUN_OPTIONS *Options, const char *Value)
 {
     Options->ReportFile = Value;
+    return true;
+}
+
+static bool
+OptionpSarif(RUN_OPTIONS *Options, const char *Value)
+{
+    Options->SarifFile = Value;
     return true;
 }
 
@@ -273,11 +321,14 @@ const RUN_OPTION RunOptionTable[] = {
     {"--fail", "WHAT", "failure injection, for example nth:17 or rate:0.01", false, NULL},
     {"--ioctl", "REQUEST", "[DEVICE,]CODE[,in=HEX|in=@FILE][,out=N] after DriverEntry; repeatable",
      true, OptionpIoctl},
+    {"--registry", "FILE", "a .reg file with what the driver finds in the registry", true, OptionpRegistry},
     {"--no-verify", NULL, "switch the verifier off", false, NULL},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
     {"--report", "FILE", "write the text report to FILE; - puts it alone on standard output", true,
      OptionpReport},
+    {"--sarif", "FILE", "write the findings as SARIF 2.1.0; - puts them alone on standard output", true,
+     OptionpSarif},
     {"--quiet", NULL, "no text report on standard output", true, OptionpQuiet},
     {"--help", NULL, "print this", true, OptionpHelp},
     {NULL, NULL, NULL, false, NULL}
@@ -348,21 +399,8 @@ OptionpCheckImage(int Count, char **Words)
     const char *Image = Words[0];
     size_t Length = strlen(Image);
     bool Program = Length >= 4 && strcasecmp(Image + Length - 4, ".exe") == 0;
-    struct stat Status = {0};
-    int File;
-    int Error;
 
-    File = open(Image, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    Error = File < 0 || fstat(File, &Status) != 0 ? errno : 0;
-    if (File >= 0) {
-        close(File);
-    }
-    if (Error == 0 && !S_ISREG(Status.st_mode)) {
-        Diag("%s: not a file", Image);
-        return false;
-    }
-    if (Error != 0) {
-        Diag("%s: %s", Image, strerror(Error));
+    if (!OptionpIsReadable("", Image)) {
         return false;
     }
     if (Count > 1 && Words[1][0] == '-' && Words[1][1] == '-') {
@@ -397,14 +435,22 @@ OptionpCheckMemory(const RUN_OPTIONS *Options)
 static bool
 OptionpCheckOutputs(const RUN_OPTIONS *Options)
 {
-    bool ReportAlone = Options->ReportFile != NULL && strcmp(Options->ReportFile, "-") == 0;
-    bool JsonAlone = Options->JsonFile != NULL && strcmp(Options->JsonFile, "-") == 0;
+    const char *const Names[] = {"--json", "--report", "--sarif"};
+    const char *const Files[] = {Options->JsonFile, Options->ReportFile, Options->SarifFile};
+    const char *Alone = NULL;
+    int Index;
 
-    if (ReportAlone && JsonAlone) {
-        Diag("--json - and --report - cannot both have standard output");
-        return false;
+    for (Index = 0; Index < 3; Index += 1) {
+        if (Files[Index] == NULL || strcmp(Files[Index], "-") != 0) {
+            continue;
+        }
+        if (Alone != NULL) {
+            Diag("%s - and %s - cannot both have standard output", Alone, Names[Index]);
+            return false;
+        }
+        Alone = Names[Index];
     }
-    if (ReportAlone && Options->Quiet) {
+    if (Options->Quiet && Options->ReportFile != NULL && strcmp(Options->ReportFile, "-") == 0) {
         Diag("--quiet contradicts --report -");
         return false;
     }
@@ -423,6 +469,8 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
         .Seed = 1,
         .Processors = 2,
         .TimeoutInMs = 60000,
+        .Words = Words,
+        .WordCount = Count,
     };
     for (Index = 0; Index < Count && Words[Index][0] == '-'; Index += 1) {
         if (strcmp(Words[Index], "--") == 0) {

@@ -28,8 +28,12 @@ typedef struct _RUN_OPTIONS {
     const char *Drives[RUN_DRIVE_LETTERS];  /* host folder of A:, B:, ... */
     const char *JsonFile;                   /* "-": standard output */
     const char *ReportFile;                 /* "-": standard output */
+    const char *SarifFile;                  /* "-": standard output */
+    char **Words;                           /* the command line behind `ntmm run` */
+    int WordCount;
     RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
     unsigned RequestCount;
+    const char *RegistryFile;               /* a .reg file */
     bool PageFileGiven;
     bool Quiet;
     bool Help;

@@ -85,6 +85,26 @@ TextPrintV(TEXT *Text, const char *Format, va_list Arguments)
 }
 
 void
+TextPutQuoted(TEXT *Text, const char *Word)
+{
+    static const char Plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./=,:+@%";
+
+    if (*Word != 0 && strspn(Word, Plain) == strlen(Word)) {
+        TextPut(Text, Word);
+        return;
+    }
+    TextPut(Text, "'");
+    for (; *Word != 0; Word += 1) {
+        if (*Word == '\'') {
+            TextPut(Text, "'\\''");
+        } else {
+            TextPutBytes(Text, Word, 1);
+        }
+    }
+    TextPut(Text, "'");
+}
+
+void
 TextMakePrintable(TEXT *Text, size_t Start)
 {
     size_t Index;

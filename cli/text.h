@@ -41,6 +41,10 @@ void
 TextPrintV(TEXT *Text, const char *Format, va_list Arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* Append one word as a shell reads it. */
+void
+TextPutQuoted(TEXT *Text, const char *Word);
+
 /* Replace control characters from offset Start on by dots: no foreign text steers a terminal. */
 void
 TextMakePrintable(TEXT *Text, size_t Start);

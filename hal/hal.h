@@ -62,7 +62,7 @@ typedef struct _HAL_MEMORY_RUN {
 #define HAL_MAXIMUM_RUNS 64
 #define HAL_MAXIMUM_IMAGES 16
 
-/* A file handed over whole: an image to load. Bytes stay readable, at any IRQL, for good. */
+/* A file handed over whole: an image to load, say. Bytes stay readable, at any IRQL, for good. */
 typedef struct _HAL_IMAGE_FILE {
     const char *Name; /* last component of the path, as the user gave it */
     const VOID *Bytes;
@@ -110,6 +110,7 @@ typedef struct _HAL_LOADER_BLOCK {
     HAL_IMAGE_FILE Images[HAL_MAXIMUM_IMAGES];
     ULONG RequestCount;
     HAL_REQUEST Requests[HAL_MAXIMUM_REQUESTS];
+    HAL_IMAGE_FILE Registry; /* a .reg file with what the driver finds in the registry; Name NULL: none */
     ULONG64 Seed;
     ULONG64 MemoryBytes;    /* as the user asked */
     ULONG64 PageFileBytes;

@@ -87,24 +87,34 @@ HalpOptionNumber(const char *Option, const char *Value, ULONG64 Lowest, ULONG64 
     return Number;
 }
 
-/* An image to load, by its path. */
+/* A file by its path. */
+static VOID
+HalpReadWhole(PHAL_IMAGE_FILE File, const char *Name, const char *Value)
+{
+    File->Name = Value;
+    for (const char *Byte = Value; *Byte != 0; Byte += 1) {
+        if (*Byte == '/') {
+            File->Name = Byte + 1;
+        }
+    }
+    File->Bytes = HalpOptionFile(Name, Value, &File->Size);
+}
+
+/* An image to load. */
 static VOID
 HalpTakeImage(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
 {
-    PHAL_IMAGE_FILE Image;
-
     if (LoaderBlock->ImageCount == HAL_MAXIMUM_IMAGES) {
         HalpRefuseOption(Name, Value, "is an image too many");
     }
-    Image = &LoaderBlock->Images[LoaderBlock->ImageCount];
-    Image->Name = Value;
-    for (const char *Byte = Value; *Byte != 0; Byte += 1) {
-        if (*Byte == '/') {
-            Image->Name = Byte + 1;
-        }
-    }
-    Image->Bytes = HalpOptionFile(Name, Value, &Image->Size);
+    HalpReadWhole(&LoaderBlock->Images[LoaderBlock->ImageCount], Name, Value);
     LoaderBlock->ImageCount += 1;
+}
+
+static VOID
+HalpTakeRegistry(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
+{
+    HalpReadWhole(&LoaderBlock->Registry, Name, Value);
 }
 
 /* CODE:OUTPUT:DEVICE; DEVICE may be empty. */
@@ -187,6 +197,7 @@ static const HALP_OPTION HalpOptions[] = {
     {"pagefile", HalpOptionULong64, FIELD_OFFSET(HAL_LOADER_BLOCK, PageFileBytes), NULL},
     {"drive", HalpOptionOther, 0, HalpTakeDrive},
     {"image", HalpOptionOther, 0, HalpTakeImage},
+    {"registry", HalpOptionOther, 0, HalpTakeRegistry},
     {"ioctl", HalpOptionOther, 0, HalpTakeRequest},
     {"ioctl-hex", HalpOptionOther, 0, HalpTakeInputHex},
     {"ioctl-file", HalpOptionOther, 0, HalpTakeInputFile},

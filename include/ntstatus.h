@@ -454,8 +454,12 @@
 #define STATUS_REGISTRY_CORRUPT ((NTSTATUS)0xC000014C)
 /* The thread has no event pair */
 #define STATUS_NO_EVENT_PAIR ((NTSTATUS)0xC000014E)
+/* The key was deleted */
+#define STATUS_KEY_DELETED ((NTSTATUS)0xC000017C)
 /* No room in the registry log */
 #define STATUS_NO_LOG_SPACE ((NTSTATUS)0xC000017D)
+/* A lasting key under one that does not last */
+#define STATUS_CHILD_MUST_BE_VOLATILE ((NTSTATUS)0xC0000181)
 /* The device is in the wrong state */
 #define STATUS_INVALID_DEVICE_STATE ((NTSTATUS)0xC0000184)
 /* The device reports an error */
@@ -530,7 +534,11 @@
 #define STATUS_INVALID_IMAGE_HASH ((NTSTATUS)0xC0000428)
 /* Raised: an enclave was touched wrongly */
 #define STATUS_ENCLAVE_VIOLATION ((NTSTATUS)0xC00004A2)
+/* A filter of registry calls has done the call */
+#define STATUS_CALLBACK_BYPASS ((NTSTATUS)0xC0000503)
 /* Policy forbids executable memory here */
 #define STATUS_DYNAMIC_CODE_BLOCKED ((NTSTATUS)0xC0000604)
+/* Two filters at one altitude */
+#define STATUS_FLT_INSTANCE_ALTITUDE_COLLISION ((NTSTATUS)0xC01C0011)
 
 #endif

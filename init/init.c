@@ -1,5 +1,6 @@
 /* Bringing the system up; see init.h. */
 #include "init.h"
+#include <cm/cm.h>
 #include <io/io.h>
 #include <mm/mdl/mdl.h>
 #include <mm/phys/pfn.h>
@@ -86,6 +87,7 @@ InitpPhaseOne(PVOID Context)
         }
     }
     IoLockPages = MiProbeAndLockPages;
+    CmInitialize();
     IoInitialize();
     if (!NT_SUCCESS(LdrInitializeSystemImage())) {
         InitpFail("not enough memory to start; give --memory more");

@@ -44,6 +44,9 @@ VOID InitWriteRequests(VOID);
 /* Record as findings what the image still holds. PASSIVE_LEVEL, after the image has been unloaded or has failed. */
 VOID InitFindLeaks(VOID);
 
+/* Give a finding the stack that MiNotePoolStack noted; 0 is none. */
+VOID InitSetFindingStack(PKI_FINDING Finding, ULONG StackId);
+
 /* Write the report. Stop NULL: the run ended by itself. Any IRQL. */
 VOID InitWriteReport(const KI_STOP *Stop, ULONG ExitStatus);
 

@@ -26,8 +26,8 @@ InitNotePoolTags(VOID)
     }
 }
 
-static VOID
-InitpSetFrames(PKI_FINDING Finding, ULONG StackId)
+VOID
+InitSetFindingStack(PKI_FINDING Finding, ULONG StackId)
 {
     Finding->FrameCount = StackId == 0 ? 0 : MiQueryPoolStack(StackId, Finding->Frames, KI_FINDING_FRAMES);
 }
@@ -53,7 +53,7 @@ InitpPoolLeak(const MI_POOL_BLOCK *Block, PVOID Context)
     Finding.Type = InitpPoolTypeName(Block->PoolType);
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "%I64u bytes of %s pool were not freed", (ULONG64)Block->Size,
                     Block->PoolType & PagedPool ? "paged" : "nonpaged");
-    InitpSetFrames(&Finding, Block->StackId);
+    InitSetFindingStack(&Finding, Block->StackId);
     KiReportFinding(&Finding);
     return TRUE;
 }
@@ -73,7 +73,7 @@ InitpLookasideLeaks(VOID)
         Finding.Type = Info.Paged ? "Paged" : "NonPaged";
         RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a lookaside list of %u-byte entries was not deleted",
                         Info.Size);
-        InitpSetFrames(&Finding, Info.StackId);
+        InitSetFindingStack(&Finding, Info.StackId);
         KiReportFinding(&Finding);
     }
 }
@@ -88,7 +88,7 @@ InitpThreadLeak(const PS_THREAD_INFO *Info, PVOID Context)
     }
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a system thread that starts at 0x%p still runs",
                     (PVOID)(ULONG_PTR)Info->StartRoutine);
-    InitpSetFrames(&Finding, Info->StackId);
+    InitSetFindingStack(&Finding, Info->StackId);
     KiReportFinding(&Finding);
 }
 
@@ -102,7 +102,7 @@ InitpHandleLeak(const OB_HANDLE_INFO *Info, PVOID Context)
     }
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a handle to an object of type %S was not closed",
                     Info->TypeName);
-    InitpSetFrames(&Finding, Info->StackId);
+    InitSetFindingStack(&Finding, Info->StackId);
     KiReportFinding(&Finding);
 }
 
@@ -130,7 +130,7 @@ InitpTrackedLeak(const MI_TRACKED *Tracked, PVOID Context)
     Finding.Address = (ULONG64)Tracked->Object;
     Finding.Size = Tracked->Size;
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), Kinds[Tracked->Kind].Text, (ULONG64)Tracked->Size);
-    InitpSetFrames(&Finding, Tracked->StackId);
+    InitSetFindingStack(&Finding, Tracked->StackId);
     KiReportFinding(&Finding);
 }
 
@@ -148,7 +148,7 @@ InitpLeftLeak(const IO_LEFT *Left, PVOID Context)
     } else {
         RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a %s without a name was not deleted", What);
     }
-    InitpSetFrames(&Finding, Left->StackId);
+    InitSetFindingStack(&Finding, Left->StackId);
     KiReportFinding(&Finding);
 }
 

@@ -5,6 +5,7 @@
  * address range that an unloaded driver had is not used again.
  */
 #include "init.h"
+#include <cm/cm.h>
 #include <ex/ex.h>
 #include <io/io.h>
 #include <mm/pool/pool.h>
@@ -22,6 +23,34 @@ InitpCreateDriver(PLDR_MODULE Module, PDRIVER_OBJECT *Driver, PUNICODE_STRING *R
     IoInvalidDeviceRequest = (PDRIVER_DISPATCH)(ULONG_PTR)LdrExportAddress("IopInvalidDeviceRequest");
     Parameters.EntryPoint = (PDRIVER_INITIALIZE)(ULONG_PTR)(Module->Base + Module->Info->EntryPoint);
     return IoMakeDriverObject(&Parameters, Driver, RegistryPath);
+}
+
+/* One line for a person why the run cannot begin, and its end. */
+static VOID DECLSPEC_NORETURN
+InitpRefuse(const char *Format, const char *Name, ULONG Number, const char *Reason)
+{
+    CHAR Line[256];
+    LONG Length = RtlpPrintBuffer(Line, sizeof(Line), Format, Name, Number, Reason);
+
+    HalPutDiagnostic(Line, (SIZE_T)Length);
+    HalExit(INIT_EXIT_UNLOADABLE);
+}
+
+/* The driver's service key, and what the user wants it to find in the registry. */
+static VOID
+InitpFillRegistry(const HAL_IMAGE_FILE *File, PCUNICODE_STRING Service)
+{
+    const HAL_IMAGE_FILE *Registry = &KiLoaderBlock->Registry;
+    CM_REGFILE_ERROR Error = {0};
+    NTSTATUS Status = CmMakeServiceKey(Service, File->Name);
+
+    if (!NT_SUCCESS(Status)) {
+        InitpRefuse("ntmm: %s: no service key (0x%08X%s)\n", File->Name, (ULONG)Status, "");
+    }
+    if (Registry->Name != NULL &&
+        !NT_SUCCESS(CmLoadRegistryFile(Registry->Bytes, Registry->Size, Service, &Error))) {
+        InitpRefuse("ntmm: %s, line %u: %s\n", Registry->Name, Error.Line, Error.Text);
+    }
 }
 
 /* A driver's routine must return at the IRQL and with the APC state it was called with. */
@@ -55,11 +84,12 @@ InitpUnloadDriver(PDRIVER_OBJECT Driver)
     }
 }
 
-/* Nothing may call into an image that is gone: stop its timers and DPCs, and say so. */
+/* Nothing may call into an image that is gone: stop its timers, DPCs and callbacks, and say so. */
 static VOID
-InitpStopTimers(PLDR_MODULE Module)
+InitpStopCalls(PLDR_MODULE Module)
 {
     ULONG_PTR Start = (ULONG_PTR)Module->Base, End = Start + Module->Size;
+    CM_CALLBACK_INFO Filter;
     PKTIMER Timer;
     PKDPC Dpc;
 
@@ -67,6 +97,13 @@ InitpStopTimers(PLDR_MODULE Module)
         KI_FINDING Finding = {.Rule = "timer-left", .Address = (ULONG64)Timer, .Text = "a timer is still set"};
 
         KeCancelTimer(Timer);
+        KiReportFinding(&Finding);
+    }
+    while (CmRemoveCallback(Start, End, &Filter)) {
+        KI_FINDING Finding = {.Rule = "callback-left", .Address = (ULONG64)Filter.Function,
+                              .Text = "a registry callback is still registered"};
+
+        InitSetFindingStack(&Finding, Filter.StackId);
         KiReportFinding(&Finding);
     }
     while ((Dpc = KiFindDpc(Start, End)) != NULL) {
@@ -115,13 +152,9 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         Status = InitpCreateDriver(InitRun.Module, &Driver, &RegistryPath);
     }
     if (!NT_SUCCESS(Status)) {
-        CHAR Line[256];
-        LONG Length = RtlpPrintBuffer(Line, sizeof(Line), "ntmm: %s cannot be loaded: %s (0x%08X)\n", File->Name,
-                                      Reason, (ULONG)Status);
-
-        HalPutDiagnostic(Line, (SIZE_T)Length);
-        HalExit(INIT_EXIT_UNLOADABLE);
+        InitpRefuse("ntmm: %s cannot be loaded (0x%08X): %s\n", File->Name, (ULONG)Status, Reason);
     }
+    InitpFillRegistry(File, RegistryPath);
     InitNotePoolTags();
     InitpStartDriver(Driver, RegistryPath);
     if (NT_SUCCESS(InitRun.EntryStatus)) {
@@ -134,7 +167,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
     /* Leftovers are looked at while the image is there: lists may lie in it. */
     InitFindLeaks();
     if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {
-        InitpStopTimers(InitRun.Module);
+        InitpStopCalls(InitRun.Module);
         MiForgetLookasideLists(InitRun.Module->Base, InitRun.Module->Size);
         LdrUnloadImage(InitRun.Module);
         ObfDereferenceObject(Driver);

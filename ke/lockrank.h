@@ -11,6 +11,8 @@ typedef enum _LOCK_RANK {
     /* Blocking locks (push locks), held at <= APC_LEVEL, in this order. */
     LockRankLoader,             /* ldr: module list, system image */
     LockRankObject,             /* ob: name space, handle tables */
+    LockRankRegistryFilter,     /* cm: filters and their contexts */
+    LockRankRegistry,           /* cm: keys and values */
     LockRankAddressCreate,      /* AddressSpace.Create */
     LockRankAddressVad,         /* AddressSpace.Vad */
     LockRankControlArea,        /* ControlArea */

@@ -31,6 +31,14 @@ for my $Compiler ('gcc', 'clang') {
     }
 }
 
+# For code review: the place is a line of the driver's source.
+my $Sarif = folder() . '/leaks.sarif';
+run({}, '--quiet', '--sarif', $Sarif, named(image('leaks'), 'nonpaged'));
+my $Review = JSON::PP::decode_json(slurp($Sarif))->{runs}[0]{results}[0];
+is($Review->{ruleId}, 'pool-leak', 'SARIF has the finding');
+like($Review->{locations}[0]{physicalLocation}{artifactLocation}{uri}, qr{^file:///\S+/leaks\.c$}, 'its file');
+cmp_ok($Review->{locations}[0]{physicalLocation}{region}{startLine}, '>', 10, 'its line');
+
 # The sizes and tags of pool blocks.
 my $Run = run({ json => 1 }, named(image('leaks'), 'nonpaged'));
 my ($Finding) = @{ $Run->{json}{findings} };
