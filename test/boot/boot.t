@@ -22,13 +22,13 @@ my $Folder = tempdir('ntmm-boot-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $Limit = 600;
 my $ExitBase = 16;
 
-# Boot a kernel. Options: memory, append, more (words for QEMU), real (time of the host), when and monitor (send that line
+# Boot a kernel. Options: memory, smp (processors, two if not said), accel, append, more (words for QEMU), real (time of the host), when and monitor (send that line
 # to QEMU's monitor when that text has appeared). Returns text, report, status of the machine (undef: QEMU failed).
 sub boot {
     my ($Kernel, %Option) = @_;
     my $Report = "$Folder/report";
     unlink $Report, "$Folder/monitor";
-    my @Words = ($Qemu, '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', $Option{memory} // '256M', '-smp', '1',
+    my @Words = ($Qemu, '-machine', 'q35', '-accel', $Option{accel} // 'tcg', '-cpu', 'max', '-m', $Option{memory} // '256M', '-smp', $Option{smp} // '2',
                  '-display', 'none', '-nodefaults', '-no-reboot', '-serial', 'stdio', '-serial', "file:$Report",
                  '-monitor', "unix:$Folder/monitor,server=on,wait=off",
                  '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04', '-kernel', $Kernel,
@@ -99,6 +99,32 @@ unless ($ENV{T}) {
         check_tap(boot($Tests, memory => '128M', append => 'seed=2 test=unit/p',
                        more => ['-device', "loader,file=$Folder/dirt,addr=0x1000000,force-raw=on"]), 'dirty');
         unlink "$Folder/dirt";
+    };
+
+    # The same on processors that really run at the same time (or take turns within one of the host's threads, by the host's
+    # time): what only they do, then what shares most.
+    subtest 'several processors' => sub {
+        for my $Mode (['one', smp => 1], ['two', smp => 2], ['two in turns', smp => 2, accel => 'tcg,thread=single'],
+                      ['four', smp => 4]) {
+            my ($Name, @Option) = @$Mode;
+            check_tap(boot($Tests, append => 'test=Amd64', real => 1, @Option), $Name);
+        }
+        check_tap(boot($Tests, append => 'test=pte/tlbflush', real => 1, smp => 4), 'four share page tables');
+        my $Run = boot($Tests, append => 'processors=2 test=Amd64EveryProcessorAnswers', smp => 3);
+        check_tap($Run, 'processors=2 of 3');
+        like($Run->{text}, qr/^# processors: 2,/m, 'only two of three are used');
+    };
+
+    subtest 'nodes' => sub {
+        my $Run = boot($Tests, append => 'test=Amd64', memory => '512M', smp => 4, more =>
+                       ['-object', 'memory-backend-ram,size=384M,id=m0', '-object', 'memory-backend-ram,size=128M,id=m1',
+                        '-numa', 'node,nodeid=0,memdev=m0,cpus=0-1', '-numa', 'node,nodeid=1,memdev=m1,cpus=2-3']);
+        check_tap($Run, 'nodes');
+        like($Run->{text}, qr/^# processors: 4, highest node: 1$/m, 'two nodes');
+        check_tap(boot($Tests, append => 'test=unit/phys', memory => '512M', smp => 2, more =>
+                       ['-object', 'memory-backend-ram,size=256M,id=m0', '-object', 'memory-backend-ram,size=256M,id=m1',
+                        '-numa', 'node,nodeid=0,memdev=m0,cpus=0', '-numa', 'node,nodeid=1,memdev=m1,cpus=1']),
+                  'page frames of two nodes');
     };
 
     subtest 'memory above 4 GB' => sub {
