@@ -194,6 +194,32 @@ HalpAsk(PHALP_PROCESSOR Self, HAL_AFFINITY Others, const HAL_FLUSH_RANGE *Ranges
     HalRestoreInterrupts(Enabled);
 }
 
+#ifdef NTMM_CHECKED
+static HAL_FLUSH_RANGE HalpForgotten;
+
+VOID
+HalpTestForgetOthers(const HAL_FLUSH_RANGE *Range)
+{
+    HalpForgotten = *Range;
+}
+
+static BOOLEAN
+HalpForgetsOthers(const HAL_FLUSH_RANGE *Ranges, ULONG Count)
+{
+    ULONG_PTR End = HalpForgotten.Start + HalpForgotten.PageCount * PAGE_SIZE;
+    ULONG Index;
+
+    for (Index = 0; Ranges != NULL && Index < Count; Index += 1) {
+        if (Ranges[Index].Start < HalpForgotten.Start || Ranges[Index].Start >= End) {
+            return FALSE;
+        }
+    }
+    return Ranges != NULL && Count != 0;
+}
+#else
+#define HalpForgetsOthers(Ranges, Count) FALSE
+#endif
+
 static VOID
 HalpFlush(const HAL_FLUSH_RANGE *Ranges, ULONG Count, HAL_AFFINITY Processors)
 {
@@ -207,7 +233,7 @@ HalpFlush(const HAL_FLUSH_RANGE *Ranges, ULONG Count, HAL_AFFINITY Processors)
     }
     Self = HalpThisProcessor();
     Others = Processors & __atomic_load_n(&HalpTakingPart, __ATOMIC_SEQ_CST) & ~(1ull << Self->Number);
-    Others = HalpMarkIdleProcessors(Others);
+    Others = HalpForgetsOthers(Ranges, Count) ? 0 : HalpMarkIdleProcessors(Others);
     if (Others != 0) {
         HalpAsk(Self, Others, Ranges, Count);
     }

@@ -137,6 +137,8 @@ VOID HalpLeaveToUser(PKTRAP_FRAME TrapFrame);
 VOID DECLSPEC_NORETURN HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock);
 /* This processor was told to stop for good: does not return then. */
 VOID HalpFreezeIfTold(VOID);
+/* Somebody ends the run. */
+BOOLEAN HalpIsFreezing(VOID);
 
 /* Where other processors begin (startup.c): a page below 1 MB; tables, when there are frames for them. */
 VOID HalpKeepStartup(VOID);
@@ -150,6 +152,10 @@ VOID HalpJoinFlushes(PHALP_PROCESSOR Processor);
 VOID HalpExpectNoAnswers(VOID);
 /* Do what other processors ask of this one. */
 VOID HalpAnswerFlushes(PHALP_PROCESSOR Self);
+#ifdef NTMM_CHECKED
+/* A mistake to be found: other processors are not asked for flushes within this range any more. Empty: they are. */
+VOID HalpTestForgetOthers(const HAL_FLUSH_RANGE *Range);
+#endif
 /* Around a halt, interrupts off; the second again, first thing, in whatever ends the halt. */
 VOID HalpEnterIdle(PHALP_PROCESSOR Self);
 VOID HalpLeaveIdle(PHALP_PROCESSOR Self);
@@ -249,6 +255,9 @@ VOID DECLSPEC_NORETURN HalpInternal(const char *Text, PKTRAP_FRAME TrapFrame);
  * ------------------------------------------------------------------------------- */
 
 VOID HalpInitializeConsole(VOID);
+/* show=serial: what is for the second serial port goes to the first, and the memory map before it (show.c). */
+extern BOOLEAN HalpShowOnSerial;
+VOID HalpShowMemory(const HAL_LOADER_BLOCK *LoaderBlock);
 /* At most so many processors are used: processors=N. */
 extern ULONG HalpProcessorLimit;
 /* Read the command line into the loader block. */

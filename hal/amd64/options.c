@@ -7,6 +7,7 @@
  *
  *   test=WORD               kernel tests only: picks tests by name
  *   processors=N            at most so many of those that there are
+ *   show=serial             the memory map and the report go to the first serial port, for a person or where there is no other
  *   memory=                 for whoever made the machine; ignored
  *
  * A file that a word names is looked for in the packs, then among the loader's files; a single file without a name answers
@@ -113,6 +114,8 @@ HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
         HalpTakeTest(LoaderBlock, Value);
     } else if (HalpSameText(Word, "processors") && Value != NULL) {
         HalpProcessorLimit = (ULONG)HalpOptionNumber(Word, Value, 1, HAL_MAXIMUM_PROCESSORS);
+    } else if (HalpSameText(Word, "show") && Value != NULL && HalpSameText(Value, "serial")) {
+        HalpShowOnSerial = TRUE;
     } else if (!HalpSameText(Word, "memory") && !HalpTakeOption(LoaderBlock, Word, Value)) {
         HalpRefuseOption(Word, NULL, "is an option that does not exist");
     }

@@ -180,10 +180,16 @@ HalIdle(VOID)
 
 static volatile BOOLEAN HalpFreezing; /* (A) */
 
+BOOLEAN
+HalpIsFreezing(VOID)
+{
+    return __atomic_load_n(&HalpFreezing, __ATOMIC_ACQUIRE);
+}
+
 VOID
 HalpFreezeIfTold(VOID)
 {
-    if (!__atomic_load_n(&HalpFreezing, __ATOMIC_ACQUIRE)) {
+    if (!HalpIsFreezing()) {
         return;
     }
     __atomic_store_n(&HalpThisProcessor()->Frozen, TRUE, __ATOMIC_RELEASE);

@@ -26,6 +26,9 @@ HalpStartMachine(const HALP_BOOT_INFO *Info)
     HalpReadFirmware(Info->AcpiRoot);
     HalpInitializeMemory(Info, &HalpLoaderBlock, HalpFirmwareProcessorTotal());
     HalpReadOptions(Info, &HalpLoaderBlock);
+    if (HalpShowOnSerial) {
+        HalpShowMemory(&HalpLoaderBlock);
+    }
     Processors = MIN(HalpFirmwareProcessorTotal(), HalpProcessorLimit);
     for (Number = 0; Number < Processors; Number += 1) {
         HalpInitializeProcessor(Number);

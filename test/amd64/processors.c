@@ -440,6 +440,33 @@ KTEST(Amd64TimeIsOneForAll)
     CHECK_EQ(TimesBack, 0);
 }
 
+/* --- The console ----------------------------------------------------------------------------------------------------- */
+
+/* boot.t looks for the lines, whole. */
+static VOID NTAPI
+PrintLines(PVOID Context)
+{
+    static const char Line[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+    KAFFINITY Old = KeSetSystemAffinityThreadEx(1ull << (ULONG_PTR)Context);
+
+    for (ULONG Round = 0; Round < 20; Round += 1) {
+        KTestNote("line %u %s", (ULONG)(ULONG_PTR)Context, Line);
+    }
+    KeRevertToUserAffinityThreadEx(Old);
+}
+
+KTEST(Amd64ConsoleKeepsLinesTogether)
+{
+    PKTHREAD Threads[PROCESSORS];
+
+    for (ULONG Number = 0; Number <= LastProcessor(); Number += 1) {
+        Threads[Number] = StartThread(PrintLines, (PVOID)(ULONG_PTR)Number);
+    }
+    for (ULONG Number = 0; Number <= LastProcessor(); Number += 1) {
+        JoinThread(Threads[Number]);
+    }
+}
+
 /* Each processor has stacks of its own for what may come at any moment. */
 static __attribute__((noinline)) ULONG
 DescendOn(volatile UCHAR *Above, ULONG Depth)
