@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE  = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-.PHONY: all deps build run check bench fuzz install clean format
+.PHONY: all iso stress boots deps build run check bench fuzz install clean format
 
 all: build
 
@@ -26,6 +26,21 @@ check: build
 # ONLY='count time waste boot kernel linux': some of it.
 bench: build
 	@BUILD=$(BUILD) sh bench/run.sh
+
+# A CD image that GRUB boots on a PC, with DRIVERS="a.sys b.sys" packed into it.
+ISO ?= $(BUILD)/ntmm.iso
+iso: build
+	@sh tools/mkiso.sh $(BUILD)/ntmm-amd64 $(ISO) $(or $(DRIVERS),$(BUILD)/samples/hello.sys)
+	@echo $(ISO)
+
+# Everything at once in QEMU, for SECONDS (60) on 1, 2 and 4 PROCESSORS; then with a mistake that must be found.
+stress: build
+	@KERNEL=$(BUILD)/kernel-tests-amd64 SECONDS_EACH=$(or $(SECONDS),60) $(if $(PROCESSORS),PROCESSORS='$(PROCESSORS)') \
+	    sh test/boot/stress.sh
+
+# N boots in a row (100).
+boots: build
+	@KERNEL=$(BUILD)/ntmm-amd64 DRIVER=$(BUILD)/samples/hello.sys N=$(or $(N),100) sh test/boot/boots.sh
 
 # The PE loader under libFuzzer, for SECONDS.
 fuzz: deps

@@ -63,22 +63,6 @@ PvhReadMemoryMap(const PVH_START_INFO *Start)
     }
 }
 
-/* Copy a text; FALSE if it was cut off. */
-static BOOLEAN
-PvhCopyText(char *To, ULONG Size, ULONG64 From)
-{
-    const char *Text = (const char *)From;
-    ULONG Index;
-
-    for (Index = 0; From != 0 && Text[Index] != 0; Index += 1) {
-        if (Index + 1 == Size) {
-            return FALSE;
-        }
-        To[Index] = Text[Index];
-    }
-    return TRUE;
-}
-
 static VOID
 PvhReadModules(const PVH_START_INFO *Start)
 {
@@ -91,12 +75,12 @@ PvhReadModules(const PVH_START_INFO *Start)
     for (Index = 0; Index < Start->ModuleCount; Index += 1) {
         PvhBootInfo.Files[Index].Base = Modules[Index].Base;
         PvhBootInfo.Files[Index].Size = Modules[Index].Size;
-        PvhCopyText(PvhBootInfo.Files[Index].Name, HALP_FILE_NAME, Modules[Index].CommandLine);
+        HalpCopyBootText(PvhBootInfo.Files[Index].Name, HALP_FILE_NAME, (const char *)Modules[Index].CommandLine);
     }
     PvhBootInfo.FileCount = Start->ModuleCount;
 }
 
-/* Called by pvh.S. */
+/* Called by entry.S. */
 VOID DECLSPEC_NORETURN
 HalpPvhStart(ULONG64 StartInfo)
 {
@@ -107,7 +91,7 @@ HalpPvhStart(ULONG64 StartInfo)
     }
     PvhReadMemoryMap(Start);
     PvhReadModules(Start);
-    if (!PvhCopyText(PvhBootInfo.CommandLine, HALP_COMMAND_LINE, Start->CommandLine)) {
+    if (!HalpCopyBootText(PvhBootInfo.CommandLine, HALP_COMMAND_LINE, (const char *)Start->CommandLine)) {
         HalpRefuse("the command line is too long");
     }
     PvhBootInfo.AcpiRoot = Start->AcpiRoot;

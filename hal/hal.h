@@ -144,6 +144,12 @@ VOID HalStartProcessors(VOID);
 /* Interrupt the processors of the set: each calls KiIpiInterrupt soon, at IPI_LEVEL. */
 VOID HalRequestIpi(HAL_AFFINITY Processors);
 
+/*
+ * The run is over: stop every other processor where it is, for good, whatever it does or holds. Flushes do not wait
+ * for them any more. HIGH_LEVEL, once.
+ */
+VOID HalFreezeProcessors(VOID);
+
 /* Have KiSoftwareInterrupt called on this processor as soon as its IRQL is below Irql. */
 VOID HalRequestSoftwareInterrupt(KIRQL Irql);
 

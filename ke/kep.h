@@ -54,8 +54,7 @@ typedef struct _KI_PROCESSOR {
 #define KI_IPI_RESCHEDULE 0x1
 #define KI_IPI_DPC 0x2
 #define KI_IPI_CALL 0x4
-#define KI_IPI_FREEZE 0x8
-#define KI_IPI_APC 0x10
+#define KI_IPI_APC 0x8
 
 extern KI_PROCESSOR KiProcessors[HAL_MAXIMUM_PROCESSORS];
 
@@ -68,9 +67,6 @@ KiThisProcessor(VOID)
 
 /* Send a request to a set of processors: KiIpiInterrupt handles it there. Any IRQL. */
 VOID KiSendIpi(HAL_AFFINITY Targets, ULONG64 Request);
-
-/* Stop all other processors where they are: the run is over. */
-VOID KiFreezeProcessors(VOID);
 
 /* --- The dispatcher lock (ready.c) ------------------------------------------------------------------ */
 

@@ -4,7 +4,7 @@
  *
  * The context a processor starts in becomes its idle thread, which never blocks and runs at DISPATCH_LEVEL
  * only. Requests from other processors are bits in IpiPending; what they ask for is done at the next
- * DISPATCH_LEVEL software interrupt, except calls (KeIpiGenericCall) and the freeze, which are done at once.
+ * DISPATCH_LEVEL software interrupt, except calls (KeIpiGenericCall), which are done at once.
  *
  * KiSoftwareInterrupt may return on another processor than it was called on: it is where threads are preempted.
  */
@@ -184,12 +184,6 @@ KiIpiInterrupt(PKTRAP_FRAME TrapFrame)
     ULONG64 Pending = __atomic_exchange_n(&Self->IpiPending, 0, __ATOMIC_ACQ_REL);
 
     UNREFERENCED_PARAMETER(TrapFrame);
-    if ((Pending & KI_IPI_FREEZE) != 0) {
-        HalDisableInterrupts();
-        for (;;) {
-            HalPause();
-        }
-    }
     if ((Pending & (KI_IPI_RESCHEDULE | KI_IPI_DPC)) != 0) {
         HalRequestSoftwareInterrupt(DISPATCH_LEVEL);
     }
@@ -201,12 +195,6 @@ KiIpiInterrupt(PKTRAP_FRAME TrapFrame)
         KipJoinCall();
         KiLeaveBoundary();
     }
-}
-
-VOID
-KiFreezeProcessors(VOID)
-{
-    KiSendIpi(KiActiveProcessors() & ~(1ull << PcrRead32(Number)), KI_IPI_FREEZE);
 }
 
 /*

@@ -61,7 +61,7 @@ KiStopRun(PKI_STOP Stop)
         }
     }
     if (Stop->Thread != NULL) {
-        KiFreezeProcessors();
+        HalFreezeProcessors();
         if (Stop->FrameCount == 0 && Stop->TrapFrame != NULL) {
             Stop->FrameCount = KiCaptureTrapStack(Stop->TrapFrame, Stop->Frames, KI_STOP_FRAMES);
         } else if (Stop->FrameCount == 0) {

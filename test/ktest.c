@@ -21,6 +21,7 @@ typedef struct _KTEST_BALANCE {
     SIZE_T Available, Commit;
 } KTEST_BALANCE;
 
+const char *KTestArgument;
 static ULONG KTestFailures;     /* of the running test */
 static const KTEST_ENTRY *KTestOrder[KTEST_LIMIT];
 
@@ -150,6 +151,29 @@ KTestContains(const char *Text, const char *Word)
     return FALSE;
 }
 
+/* The argument, if the filter is "Name=ARGUMENT"; else NULL. */
+static const char *
+KTestFindArgument(const char *Filter, const char *Name)
+{
+    while (Filter != NULL && *Name != 0 && *Filter == *Name) {
+        Filter += 1;
+        Name += 1;
+    }
+    return Filter != NULL && *Name == 0 && *Filter == '=' ? Filter + 1 : NULL;
+}
+
+static BOOLEAN
+KTestIsChosen(const KTEST_ENTRY *Entry, const char *Filter)
+{
+    if (Entry->Flags & KTEST_BY_NAME) {
+        const char *Argument = KTestFindArgument(Filter, Entry->Name);
+
+        KTestArgument = Argument != NULL ? Argument : KTestArgument;
+        return Argument != NULL;
+    }
+    return Filter == NULL || KTestContains(Entry->Name, Filter) || KTestContains(Entry->File, Filter);
+}
+
 /* Select and sort by name, so that the order does not depend on the linker. */
 static ULONG
 KTestSelect(const char *Filter)
@@ -159,7 +183,7 @@ KTestSelect(const char *Filter)
     for (const KTEST_ENTRY *Entry = __start_ktests; Entry < __stop_ktests && Count < KTEST_LIMIT; Entry += 1) {
         ULONG Slot = Count;
 
-        if (Filter != NULL && !KTestContains(Entry->Name, Filter) && !KTestContains(Entry->File, Filter)) {
+        if (!KTestIsChosen(Entry, Filter)) {
             continue;
         }
         while (Slot != 0 && KTestCompare(KTestOrder[Slot - 1]->Name, Entry->Name) > 0) {

@@ -27,6 +27,7 @@ typedef struct _KTEST_ENTRY {
 } KTEST_ENTRY;
 
 #define KTEST_MAY_KEEP 0x1
+#define KTEST_BY_NAME 0x2 /* runs only alone, for the filter "Name=ARGUMENT" */
 
 #define KTEST_WITH(TestName, TestFlags)                                                       \
     static VOID TestName(VOID);                                                               \
@@ -40,6 +41,9 @@ typedef struct _KTEST_ENTRY {
 /* A failed check is recorded and the test goes on; REQUIRE leaves the test's routine. */
 VOID KTestFail(const char *File, int Line, const char *Text);
 VOID KTestFailValues(const char *File, int Line, const char *Text, ULONG64 Actual, ULONG64 Expected);
+/* What stands behind the name of a KTEST_BY_NAME in the filter. */
+extern const char *KTestArgument;
+
 /* A diagnostic line ("# ...") in the TAP stream. */
 VOID NTAPI KTestNote(const char *Format, ...);
 

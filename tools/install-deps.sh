@@ -5,7 +5,7 @@ set -u
 packages="gcc libc6-dev make cmake ninja-build pkg-config perl python3
 clang-14 libclang-rt-14-dev llvm-14 clang-19 lld-19
 gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev
-libzydis-dev libseccomp-dev libcjson-dev qemu-system-x86"
+libzydis-dev libseccomp-dev libcjson-dev qemu-system-x86 grub-common grub-pc-bin xorriso"
 missing=
 for p in $packages; do
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || missing="$missing $p"

@@ -8,7 +8,6 @@
  */
 #include "halp.h"
 
-#define HALP_APIC_ID           0x020
 #define HALP_APIC_END          0x0B0
 #define HALP_APIC_SPURIOUS     0x0F0
 #define HALP_APIC_COMMAND_LOW  0x300
@@ -26,6 +25,8 @@
 #define HALP_APIC_ENABLE        0x100u
 #define HALP_APIC_MASKED        0x10000u
 #define HALP_APIC_NMI           0x400u
+#define HALP_APIC_INIT          0x500u
+#define HALP_APIC_STARTUP       0x600u
 #define HALP_APIC_SENDING       0x1000u
 #define HALP_APIC_ASSERT        0x4000u
 #define HALP_APIC_SELF          0x40000u
@@ -68,7 +69,10 @@ HalpSilenceOldControllers(VOID)
     HalpOut8(HALP_PIC2_DATA, 0xFF);
 }
 
-/* On each processor. One that firmware has put into extended mode must be off in between. */
+/*
+ * On each processor. One that firmware has put into extended mode must be off in between. The nonmaskable pin, by which
+ * whoever watches the machine stops it, is the first processor's.
+ */
 VOID
 HalpInitializeApic(VOID)
 {
@@ -77,7 +81,9 @@ HalpInitializeApic(VOID)
     if ((HalpCpuid(1).Edx & HALP_CPUID_APIC) == 0) {
         HalpRefuse("the processor has no local APIC");
     }
-    HalpSilenceOldControllers();
+    if (HalpThisProcessor()->Number == 0) {
+        HalpSilenceOldControllers();
+    }
     Base = HalpReadMsr(HALP_MSR_APIC_BASE);
     if ((Base & HALP_APIC_BASE_EXTENDED) != 0) {
         HalpWriteMsr(HALP_MSR_APIC_BASE, Base & ~(HALP_APIC_BASE_EXTENDED | HALP_APIC_BASE_ENABLE));
@@ -87,18 +93,12 @@ HalpInitializeApic(VOID)
     HalpWriteApic(HALP_APIC_THERMAL, HALP_APIC_MASKED);
     HalpWriteApic(HALP_APIC_COUNTERS, HALP_APIC_MASKED);
     HalpWriteApic(HALP_APIC_PIN0, HALP_APIC_MASKED);
-    HalpWriteApic(HALP_APIC_PIN1, HALP_APIC_NMI);
+    HalpWriteApic(HALP_APIC_PIN1, HalpThisProcessor()->Number == 0 ? HALP_APIC_NMI : HALP_APIC_MASKED);
     HalpWriteApic(HALP_APIC_ERROR, HALP_APIC_MASKED);
     HalpWriteApic(HALP_APIC_DIVIDE, HALP_APIC_DIVIDE_BY_16);
     HalpWriteApic(HALP_APIC_INITIAL, 0);
     HalpWriteApic(HALP_APIC_TIMER, HALP_VECTOR_CLOCK);
     HalpEndInterrupt();
-}
-
-ULONG
-HalpApicId(VOID)
-{
-    return *HalpApicRegister(HALP_APIC_ID) >> 24;
 }
 
 VOID
@@ -131,6 +131,24 @@ VOID
 HalpSendSelfInterrupt(ULONG Vector)
 {
     HalpSendCommand(0, HALP_APIC_SELF | Vector);
+}
+
+VOID
+HalpSendNmi(ULONG ApicId)
+{
+    HalpSendCommand(ApicId, HALP_APIC_NMI);
+}
+
+VOID
+HalpSendInit(ULONG ApicId)
+{
+    HalpSendCommand(ApicId, HALP_APIC_INIT);
+}
+
+VOID
+HalpSendStartup(ULONG ApicId, ULONG Page)
+{
+    HalpSendCommand(ApicId, HALP_APIC_STARTUP | Page);
 }
 
 VOID

@@ -6,7 +6,8 @@
  * whatever happens next. A port that is not there is found at start and ignored. Lines are written as they
  * are, with
  * "\n" only. The debug port takes a byte at a time without being asked, and reads as its own number where it exists; without
- * it, lines for a person go the way of the text. Any IRQL; on several processors, text of two calls may mix. The status goes to QEMU's
+ * it, lines for a person go the way of the text. Any IRQL. A port has a lock, held with interrupts off for the text of one call, so
+ * that two do not mix or overrun the hardware; who ends the run does not ask for it. The status goes to QEMU's
  * isa-debug-exit device at port 0xF4; QEMU ends with (value << 1) | 1, and value is the status plus
  * HALP_EXIT_BASE, so that it cannot be taken for a failure of QEMU's own. Without the device the processor
  * halts.
@@ -34,10 +35,13 @@
 typedef struct _HALP_UART {
     USHORT Port;
     BOOLEAN Present;
+    volatile ULONG Owner; /* (A) processor number + 1 of the one that writes */
 } HALP_UART, *PHALP_UART;
 
-static HALP_UART HalpConsoleUart = {HALP_COM1, FALSE};
-static HALP_UART HalpReportUart = {HALP_COM2, FALSE};
+BOOLEAN HalpShowOnSerial;
+
+static HALP_UART HalpConsoleUart = {HALP_COM1, FALSE, 0};
+static HALP_UART HalpReportUart = {HALP_COM2, FALSE, 0};
 
 /* 115200 baud, 8 bits, no parity, FIFOs on, no interrupts. */
 static VOID
@@ -72,21 +76,62 @@ HalpWaitForUart(const HALP_UART *Uart)
     }
 }
 
+/*
+ * FALSE: it is to be used without, because there are no other processors yet or any more, or because it is this one's
+ * and a nonmaskable interrupt is on top.
+ */
+static BOOLEAN
+HalpLockUart(PHALP_UART Uart)
+{
+    ULONG Self;
+    ULONG Owner;
+
+    if (!HalpAlive) {
+        return FALSE;
+    }
+    Self = PcrRead32(Number) + 1;
+    for (;;) {
+        Owner = 0;
+        if (__atomic_compare_exchange_n(&Uart->Owner, &Owner, Self, FALSE, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+            return TRUE;
+        }
+        if (Owner == Self || HalpIsFreezing()) {
+            return FALSE;
+        }
+        HalPause();
+    }
+}
+
 /* An empty transmitter takes a FIFO's worth without being asked again. */
 static VOID
-HalpWrite(const HALP_UART *Uart, const char *Text, SIZE_T Length)
+HalpWriteLocked(const HALP_UART *Uart, const char *Text, SIZE_T Length)
 {
     SIZE_T Index;
 
-    if (!Uart->Present) {
-        return;
-    }
     for (Index = 0; Index < Length; Index += 1) {
         if (Index % HALP_UART_FIFO_BYTES == 0) {
             HalpWaitForUart(Uart);
         }
         HalpOut8(Uart->Port + HALP_UART_DATA, (UCHAR)Text[Index]);
     }
+}
+
+static VOID
+HalpWrite(PHALP_UART Uart, const char *Text, SIZE_T Length)
+{
+    BOOLEAN Enabled;
+    BOOLEAN Locked;
+
+    if (!Uart->Present) {
+        return;
+    }
+    Enabled = HalDisableInterrupts();
+    Locked = HalpLockUart(Uart);
+    HalpWriteLocked(Uart, Text, Length);
+    if (Locked) {
+        __atomic_store_n(&Uart->Owner, 0, __ATOMIC_RELEASE);
+    }
+    HalRestoreInterrupts(Enabled);
 }
 
 /* The image's text, verbatim. */
@@ -115,7 +160,7 @@ HalPutDiagnostic(const char *Text, SIZE_T Length)
 VOID
 HalPutReport(const char *Text, SIZE_T Length)
 {
-    HalpWrite(&HalpReportUart, Text, Length);
+    HalpWrite(HalpShowOnSerial ? &HalpConsoleUart : &HalpReportUart, Text, Length);
 }
 
 /* Wait until everything is sent, then stop the machine. */

@@ -10,7 +10,9 @@
  *   0xFFFFF78000000000   shared user data, read-only
  *   0xFFFF880000000000   direct map of all RAM
  *   0xFFFF800000000000   SystemStart; what is not named above is the core's, up to the slot of the kernel
- * image 0x00007FFFFFFF0000   UserEnd 0x0000000000010000   UserStart
+ *                        image
+ *   0x00007FFFFFFF0000   UserEnd
+ *   0x0000000000010000   UserStart
  *
  * Vectors: an interrupt's priority is its vector / 16, and so is an IRQL.
  */
@@ -48,6 +50,7 @@
 #define HALP_VECTOR_DISPATCH      0x2F
 #define HALP_VECTOR_CLOCK         0xD1
 #define HALP_VECTOR_IPI           0xE1
+#define HALP_VECTOR_FLUSH         0xF1 /* above IPI_LEVEL: who waits there answers */
 #define HALP_VECTOR_SPURIOUS      0xFF
 
 _Static_assert(HALP_VECTOR_APC / 16 == APC_LEVEL && HALP_VECTOR_DISPATCH / 16 == DISPATCH_LEVEL, "priority");
@@ -78,11 +81,32 @@ typedef struct __attribute__((packed)) _HALP_TASK_STATE {
 
 _Static_assert(sizeof(HALP_TASK_STATE) == 104, "as the processor reads it");
 
-typedef struct _HALP_PROCESSOR {
+#define HALP_FLUSH_RANGES 16
+
+/* What a processor wants others to flush. */
+typedef struct _HALP_FLUSH_REQUEST {
+    BOOLEAN Whole;
+    ULONG Count;
+    HAL_FLUSH_RANGE Ranges[HALP_FLUSH_RANGES];
+} HALP_FLUSH_REQUEST;
+
+/* HALP_PROCESSOR.Idle. */
+#define HALP_BUSY        0u
+#define HALP_IDLE        1u
+#define HALP_IDLE_MARKED 2u /* must flush everything first */
+
+/* (A) atomic; everything else is written before the processor runs, or by it alone. */
+typedef struct __attribute__((aligned(64))) _HALP_PROCESSOR {
     PKPCR Pcr;
     ULONG Number;
     ULONG ApicId;
     ULONG64 ClockDeadline; /* interrupt time, HAL_NO_TIME */
+    volatile HAL_AFFINITY Waiting; /* (A) who has yet to answer this one's request */
+    HALP_FLUSH_REQUEST Flush;
+    volatile HAL_AFFINITY Requesters __attribute__((aligned(64))); /* (A) whose requests wait for this one's answer */
+    volatile ULONG Idle;                                           /* (A) HALP_BUSY, ... */
+    volatile BOOLEAN Running;                                      /* (A) it has entered, or is about to, the core */
+    volatile BOOLEAN Frozen;                                       /* (A) and will never do anything again */
     ULONG_PTR BootLimit;
     ULONG_PTR BootBase;
     ULONG_PTR InterruptBase[HALP_INTERRUPT_STACKS + 1]; /* by number, 0 unused */
@@ -111,6 +135,45 @@ VOID HalpInitializeProcessor(ULONG Number);
 VOID HalpPrepareSystemCalls(VOID);
 VOID HalpLeaveToUser(PKTRAP_FRAME TrapFrame);
 VOID DECLSPEC_NORETURN HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock);
+/* This processor was told to stop for good: does not return then. */
+VOID HalpFreezeIfTold(VOID);
+/* Somebody ends the run. */
+BOOLEAN HalpIsFreezing(VOID);
+
+/* Where other processors begin (startup.c): a page below 1 MB; tables, when there are frames for them. */
+VOID HalpKeepStartup(VOID);
+VOID HalpMakeStartupTables(VOID);
+
+/* --- Flushes (flush.c) -------------------------------------------------------------------------------------- */
+
+/* From now on this processor answers. */
+VOID HalpJoinFlushes(PHALP_PROCESSOR Processor);
+/* The others have stopped for good. */
+VOID HalpExpectNoAnswers(VOID);
+/* Do what other processors ask of this one. */
+VOID HalpAnswerFlushes(PHALP_PROCESSOR Self);
+#ifdef NTMM_CHECKED
+/* A mistake to be found: other processors are not asked for flushes within this range any more. Empty: they are. */
+VOID HalpTestForgetOthers(const HAL_FLUSH_RANGE *Range);
+#endif
+/* Around a halt, interrupts off; the second again, first thing, in whatever ends the halt. */
+VOID HalpEnterIdle(PHALP_PROCESSOR Self);
+VOID HalpLeaveIdle(PHALP_PROCESSOR Self);
+
+/* --- Firmware's tables (acpi.c) ------------------------------------------------------------------------------- */
+
+typedef struct _HALP_FIRMWARE_PROCESSOR {
+    ULONG ApicId;
+    ULONG Node;
+} HALP_FIRMWARE_PROCESSOR;
+
+/* AcpiRoot: physical address of the RSDP, 0 if it is not known. Physical addresses are still pointers. */
+VOID HalpReadFirmware(ULONG64 AcpiRoot);
+/* How many processors it knows; number 0 is this one. */
+ULONG HalpFirmwareProcessorTotal(VOID);
+const HALP_FIRMWARE_PROCESSOR *HalpFirmwareProcessor(ULONG Number);
+/* The node of a frame; *End: up to where that is so. */
+ULONG HalpNodeOfFrame(PFN_NUMBER Frame, PFN_NUMBER *End);
 
 /* --- Memory (map.c, memory.c, table.c)
  * -------------------------------------------------------------------------- */
@@ -169,7 +232,10 @@ VOID HalpInitializeApic(VOID);
 VOID HalpEndInterrupt(VOID);
 VOID HalpSendInterrupt(ULONG ApicId, ULONG Vector);
 VOID HalpSendSelfInterrupt(ULONG Vector);
-ULONG HalpApicId(VOID);
+VOID HalpSendNmi(ULONG ApicId);
+/* The two messages that start a processor, at a page below 1 MB. */
+VOID HalpSendInit(ULONG ApicId);
+VOID HalpSendStartup(ULONG ApicId, ULONG Page);
 /* The timer: interrupt once after so many of its ticks; 0 stops it. */
 VOID HalpSetApicTimer(ULONG Ticks);
 ULONG HalpReadApicTimer(VOID);
@@ -189,6 +255,11 @@ VOID DECLSPEC_NORETURN HalpInternal(const char *Text, PKTRAP_FRAME TrapFrame);
  * ------------------------------------------------------------------------------- */
 
 VOID HalpInitializeConsole(VOID);
+/* show=serial: what is for the second serial port goes to the first, and the memory map before it (show.c). */
+extern BOOLEAN HalpShowOnSerial;
+VOID HalpShowMemory(const HAL_LOADER_BLOCK *LoaderBlock);
+/* At most so many processors are used: processors=N. */
+extern ULONG HalpProcessorLimit;
 /* Read the command line into the loader block. */
 VOID HalpReadOptions(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock);
 VOID HalpInitializeSeed(ULONG64 Seed);

@@ -110,23 +110,25 @@ HalpKeepAtEnd(const HALP_RAM *Ram, PFN_NUMBER Count, PFN_NUMBER Modulo)
     return First;
 }
 
+/* A run, or several where it crosses from one node to another. */
 static VOID
 HalpAddRun(PHAL_LOADER_BLOCK LoaderBlock, PFN_NUMBER Base, PFN_NUMBER End, HAL_MEMORY_TYPE Type)
 {
     PHAL_MEMORY_RUN Run;
+    PFN_NUMBER NodeEnd;
 
-    if (Base >= End) {
-        return;
+    while (Base < End) {
+        if (LoaderBlock->RunCount == HAL_MAXIMUM_RUNS) {
+            HalpRefuse("the memory map has too many ranges");
+        }
+        Run = &LoaderBlock->Runs[LoaderBlock->RunCount];
+        Run->Node = HalpNodeOfFrame(Base, &NodeEnd);
+        Run->BasePage = Base;
+        Run->PageCount = MIN(End, NodeEnd) - Base;
+        Run->Type = Type;
+        LoaderBlock->RunCount += 1;
+        Base += Run->PageCount;
     }
-    if (LoaderBlock->RunCount == HAL_MAXIMUM_RUNS) {
-        HalpRefuse("the memory map has too many ranges");
-    }
-    Run = &LoaderBlock->Runs[LoaderBlock->RunCount];
-    Run->BasePage = Base;
-    Run->PageCount = End - Base;
-    Run->Type = Type;
-    Run->Node = 0;
-    LoaderBlock->RunCount += 1;
 }
 
 VOID

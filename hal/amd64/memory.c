@@ -109,7 +109,7 @@ HalpKeepTables(ULONG Processors)
         Frames += HalpRam[Index].End - HalpRam[Index].Base;
     }
     Count =
-        40 + (PFN_NUMBER)Processors * HALP_PROCESSOR_FRAMES + (PFN_NUMBER)HalpRamCount * 8 + (Frames >> 17);
+        44 + (PFN_NUMBER)Processors * HALP_PROCESSOR_FRAMES + (PFN_NUMBER)HalpRamCount * 8 + (Frames >> 17);
     Low = HalpLowRam();
     First = HalpKeepAtEnd(&Low, Count, 0);
     if (First == 0) {
@@ -256,6 +256,9 @@ HalpInitializeMemory(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock, 
 
     HalpReadMap(Info);
     HalpKeepImageAndFiles(Info);
+    if (Processors > 1) {
+        HalpKeepStartup();
+    }
     HalpKeepTables(Processors);
     MappedRecords = 0;
     for (Index = 0; Index < HalpRamCount; Index += 1) {
@@ -263,6 +266,9 @@ HalpInitializeMemory(const HALP_BOOT_INFO *Info, PHAL_LOADER_BLOCK LoaderBlock, 
     }
     HalpMapImage();
     HalpMapDevices();
+    if (Processors > 1) {
+        HalpMakeStartupTables();
+    }
     for (Index = 0; Index < Processors; Index += 1) {
         HalpMakeProcessor(Index);
     }

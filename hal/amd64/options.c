@@ -6,7 +6,9 @@
  * options mean is in hal/option.c, but for
  *
  *   test=WORD               kernel tests only: picks tests by name
- *   memory=, processors=    for whoever made the machine; ignored
+ *   processors=N            at most so many of those that there are
+ *   show=serial             the memory map and the report go to the first serial port, for a person or where there is no other
+ *   memory=                 for whoever made the machine; ignored
  *
  * A file that a word names is looked for in the packs, then among the loader's files; a single file without a name answers
  * to any. Files that no word names, if there is no image, are the images. A mistake is one line and status 2. Owns the
@@ -21,6 +23,7 @@
 static const HALP_BOOT_INFO *HalpBootFiles;
 static char HalpCommandLine[HALP_COMMAND_LINE];
 static ULONG64 HalpSeedState;
+ULONG HalpProcessorLimit = HAL_MAXIMUM_PROCESSORS;
 
 static VOID
 HalpPutWords(const char *const *Words, ULONG Count)
@@ -101,13 +104,6 @@ HalpTakeTest(PHAL_LOADER_BLOCK LoaderBlock, const char *Value)
     LoaderBlock->ImageCount = MAX(LoaderBlock->ImageCount, 1);
 }
 
-/* What the machine is, and is not told. */
-static BOOLEAN
-HalpIsForOthers(const char *Name)
-{
-    return HalpSameText(Name, "memory") || HalpSameText(Name, "processors");
-}
-
 static VOID
 HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
 {
@@ -116,7 +112,11 @@ HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
     Value = HalpSplitWord(Word);
     if (HalpSameText(Word, "test")) {
         HalpTakeTest(LoaderBlock, Value);
-    } else if (!HalpIsForOthers(Word) && !HalpTakeOption(LoaderBlock, Word, Value)) {
+    } else if (HalpSameText(Word, "processors") && Value != NULL) {
+        HalpProcessorLimit = (ULONG)HalpOptionNumber(Word, Value, 1, HAL_MAXIMUM_PROCESSORS);
+    } else if (HalpSameText(Word, "show") && Value != NULL && HalpSameText(Value, "serial")) {
+        HalpShowOnSerial = TRUE;
+    } else if (!HalpSameText(Word, "memory") && !HalpTakeOption(LoaderBlock, Word, Value)) {
         HalpRefuseOption(Word, NULL, "is an option that does not exist");
     }
 }

@@ -1,10 +1,13 @@
 /*
  * processor.c - processors: their records, start, and interrupts that software asks for.
  *
- * Owns the table of processors. This machine starts one; the table, the stacks and the descriptors are made
- * for each by number. A software interrupt is a bit in the KPCR and an interrupt to oneself, of the vector
- * that stands for its IRQL; where IRQL is already below, the core is called at once. No locks: everything is
- * the processor's own.
+ * Owns the table of processors; the table, the stacks and the descriptors are made for each by number, at start
+ * (startup.c starts those but the first). A software interrupt is a bit in the KPCR and an interrupt to oneself, of
+ * the vector that stands for its IRQL; where IRQL is already below, the core is called at once. No locks: everything
+ * is the processor's own.
+ *
+ * To stop the others for good, where nothing can keep them from it, they get a nonmaskable interrupt each; flush.c does
+ * not wait for them any more.
  */
 #include "halp.h"
 #include <hal/x64/switch.h>
@@ -65,6 +68,7 @@ HalpInitializeProcessor(ULONG Number)
     Processor = &HalpProcessors[Number];
     Pcr = Processor->Pcr;
     Processor->Number = Number;
+    Processor->ApicId = HalpFirmwareProcessor(Number)->ApicId;
     Processor->ClockDeadline = HAL_NO_TIME;
     for (Stack = 1; Stack <= HALP_INTERRUPT_STACKS; Stack += 1) {
         Processor->Task.InterruptStack[Stack - 1] = Processor->InterruptBase[Stack];
@@ -74,16 +78,11 @@ HalpInitializeProcessor(ULONG Number)
     Pcr->MxCsr = HALP_DEFAULT_MXCSR;
     Pcr->LegacyNumber = (UCHAR)Number;
     Pcr->Number = Number;
+    Pcr->Node = HalpFirmwareProcessor(Number)->Node;
     Pcr->StackLimit = Processor->BootLimit;
     Pcr->StackBase = Processor->BootBase;
     Pcr->HalPrivate = Processor;
     HalpProcessorTotal = MAX(HalpProcessorTotal, Number + 1);
-}
-
-/* There is only the first. */
-VOID
-HalStartProcessors(VOID)
-{
 }
 
 static VOID
@@ -101,6 +100,7 @@ HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock)
     PHALP_PROCESSOR Processor;
 
     Processor = &HalpProcessors[0];
+    Processor->Running = TRUE;
     HalSetIrql(HIGH_LEVEL);
     HalSwitchStack(&EarlyStack,
                    HalPrepareStack(Processor->BootLimit, Processor->BootBase, HalpSystemEntry, LoaderBlock),
@@ -168,5 +168,55 @@ HalIdle(VOID)
         HalRestoreInterrupts(TRUE);
         return;
     }
+    HalpEnterIdle(HalpThisProcessor());
     __asm__ volatile("sti; hlt" ::: "memory");
+    HalpLeaveIdle(HalpThisProcessor());
+}
+
+/* --- The end -------------------------------------------------------------------------------------------------
+ */
+
+#define HALP_FREEZE_UNITS 10000000ull /* a second */
+
+static volatile BOOLEAN HalpFreezing; /* (A) */
+
+BOOLEAN
+HalpIsFreezing(VOID)
+{
+    return __atomic_load_n(&HalpFreezing, __ATOMIC_ACQUIRE);
+}
+
+VOID
+HalpFreezeIfTold(VOID)
+{
+    if (!HalpIsFreezing()) {
+        return;
+    }
+    __atomic_store_n(&HalpThisProcessor()->Frozen, TRUE, __ATOMIC_RELEASE);
+    for (;;) {
+        __asm__ volatile("cli; hlt");
+    }
+}
+
+/* By the one processor that ends the run. One that does not answer within a second is past caring. */
+VOID
+HalFreezeProcessors(VOID)
+{
+    ULONG64 End;
+    ULONG Number;
+
+    HalpExpectNoAnswers();
+    __atomic_store_n(&HalpFreezing, TRUE, __ATOMIC_SEQ_CST);
+    for (Number = 0; Number < HalpProcessorTotal; Number += 1) {
+        if (HalpProcessors[Number].Running && &HalpProcessors[Number] != HalpThisProcessor()) {
+            HalpSendNmi(HalpProcessors[Number].ApicId);
+        }
+    }
+    End = HalQueryInterruptTime() + HALP_FREEZE_UNITS;
+    for (Number = 0; Number < HalpProcessorTotal; Number += 1) {
+        while (HalpProcessors[Number].Running && &HalpProcessors[Number] != HalpThisProcessor() &&
+               !__atomic_load_n(&HalpProcessors[Number].Frozen, __ATOMIC_ACQUIRE) && HalQueryInterruptTime() < End) {
+            HalPause();
+        }
+    }
 }

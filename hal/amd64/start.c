@@ -2,8 +2,9 @@
  * start.c - the order in which the machine is put together.
  *
  * Entered by boot/ in long mode on the entry stub's tables and stack, interrupts off. Descriptor tables come
- * first, so that a fault on the way is a line and not a reset; then memory, after which nothing of the entry
- * stub is used; then the options, for which files are looked up where they will stay; then the region behind gs, the local APIC, the clocks, and the core.
+ * first, so that a fault on the way is a line and not a reset; then what firmware says, and memory, after which
+ * nothing of the entry stub is used; then the options, for which files are looked up where they will stay; then the
+ * processors' records, the region behind gs, the local APIC, the clocks, and the core.
  */
 #include "halp.h"
 
@@ -13,6 +14,8 @@ VOID DECLSPEC_NORETURN
 HalpStartMachine(const HALP_BOOT_INFO *Info)
 {
     PHALP_PROCESSOR Processor;
+    ULONG Processors;
+    ULONG Number;
 
     Processor = &HalpProcessors[0];
     HalpInitializeConsole();
@@ -20,12 +23,18 @@ HalpStartMachine(const HALP_BOOT_INFO *Info)
     HalpLoadDescriptors(Processor);
     HalpLoaderBlock.MachineName = "amd64";
     HalpLoaderBlock.Isolation = "page tables";
-    HalpInitializeMemory(Info, &HalpLoaderBlock, 1);
+    HalpReadFirmware(Info->AcpiRoot);
+    HalpInitializeMemory(Info, &HalpLoaderBlock, HalpFirmwareProcessorTotal());
     HalpReadOptions(Info, &HalpLoaderBlock);
-    HalpInitializeProcessor(0);
+    if (HalpShowOnSerial) {
+        HalpShowMemory(&HalpLoaderBlock);
+    }
+    Processors = MIN(HalpFirmwareProcessorTotal(), HalpProcessorLimit);
+    for (Number = 0; Number < Processors; Number += 1) {
+        HalpInitializeProcessor(Number);
+    }
     HalpWriteMsr(HALP_MSR_GS_BASE, (ULONG_PTR)Processor->Pcr);
     HalpInitializeApic();
-    Processor->ApicId = HalpApicId();
     HalpInitializeClock();
     HalpStartCore(&HalpLoaderBlock);
 }

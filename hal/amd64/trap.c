@@ -5,8 +5,8 @@
  * interrupted code did, so interrupts are allowed again if they were, once the fault address is safe. An
  * interrupt raises IRQL to its vector's, ends itself at the local APIC (from then on only IRQL keeps others
  * of its kind away, so that a software interrupt may switch threads) and runs with interrupts allowed. On
- * return they are off until iretq, which lets in what lowering IRQL has uncovered. Owns no state, takes no
- * lock.
+ * return they are off until iretq, which lets in what lowering IRQL has uncovered. A flush that another processor asks
+ * for is answered on the spot, whatever the IRQL. Owns no state, takes no lock.
  */
 #include "halp.h"
 
@@ -147,14 +147,18 @@ HalpInterrupt(PKTRAP_FRAME TrapFrame, ULONG Vector)
 }
 
 /*
- * Called by trap.S with interrupts off; returns with interrupts off and resumes the frame. A nonmaskable
- * interrupt is how the supervisor says that the time is over.
+ * Called by trap.S with interrupts off; returns with interrupts off and resumes the frame. Until HalpLeaveIdle
+ * only permanent mappings are touched. A nonmaskable interrupt is how the supervisor says that the time is over, or
+ * another processor that the run is.
  */
 VOID
 HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
 {
     if (!HalpAlive) {
         HalpEarlyTrap(TrapFrame, Vector, Address);
+    }
+    if (HalpThisProcessor()->Idle != HALP_BUSY) {
+        HalpLeaveIdle(HalpThisProcessor());
     }
     switch (Vector) {
     case HALP_VECTOR_APC:
@@ -163,9 +167,14 @@ HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
     case HALP_VECTOR_IPI:
         HalpInterrupt(TrapFrame, Vector);
         break;
+    case HALP_VECTOR_FLUSH:
+        HalpEndInterrupt();
+        HalpAnswerFlushes(HalpThisProcessor());
+        break;
     case HALP_VECTOR_SPURIOUS:
         break;
     case HALP_VECTOR_NMI:
+        HalpFreezeIfTold();
         KiMachineStop("timeout", "the time ran out", TrapFrame);
         break;
     default:

@@ -449,6 +449,19 @@ HalStartProcessors(VOID)
     HalpForceChoice();
 }
 
+/* The others are never picked again. */
+VOID
+HalFreezeProcessors(VOID)
+{
+    ULONG Number;
+
+    for (Number = 0; Number < HalpProcessorTotal; Number += 1) {
+        if (&HalpProcessors[Number] != HalpCurrent) {
+            HalpProcessors[Number].Started = FALSE;
+        }
+    }
+}
+
 /* Leave the process's own stack for good. */
 VOID DECLSPEC_NORETURN
 HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock)

@@ -44,6 +44,21 @@ typedef struct _HALP_BOOT_INFO {
     ULONG64 AcpiRoot; /* physical address of the RSDP, 0 if it is not known */
 } HALP_BOOT_INFO, *PHALP_BOOT_INFO;
 
+/* Copy a loader's text, if there is one, over zeroes; FALSE if it was cut off. */
+static inline BOOLEAN
+HalpCopyBootText(char *To, ULONG Size, const char *Text)
+{
+    ULONG Index;
+
+    for (Index = 0; Text != NULL && Text[Index] != 0; Index += 1) {
+        if (Index + 1 == Size) {
+            return FALSE;
+        }
+        To[Index] = Text[Index];
+    }
+    return TRUE;
+}
+
 /* The machine's beginning; Info is in the kernel image. */
 VOID DECLSPEC_NORETURN HalpStartMachine(const HALP_BOOT_INFO *Info);
 

@@ -63,6 +63,99 @@ KTEST(Amd64ImageHasRightsOfItsParts)
     CHECK_EQ(((volatile UCHAR *)HalFrameAddress(Frame))[(ULONG_PTR)SpaceData % PAGE_SIZE], 7);
 }
 
+/* --- Every translation there is ---------------------------------------------------------------------------------- */
+
+typedef struct _SURVEY {
+    SIZE_T Leaves;
+    SIZE_T Executable;       /* of those */
+    SIZE_T WritableToo;      /* of those */
+    SIZE_T UserReachable;    /* leaves of the kernel's half that ring 3 could use */
+    ULONG_PTR First;         /* a wrong one's address */
+} SURVEY;
+
+/* Rights are what every level allows: bit 0 write, bit 1 execute, bit 2 user. */
+#define SURVEY_WRITE   1u
+#define SURVEY_EXECUTE 2u
+#define SURVEY_USER    4u
+
+static ULONG
+RightsOf(ULONG64 Entry)
+{
+    return ((Entry & MI_PTE_WRITE) != 0 ? SURVEY_WRITE : 0) | ((Entry & MI_PTE_NO_EXECUTE) == 0 ? SURVEY_EXECUTE : 0) |
+           ((Entry & MI_PTE_USER) != 0 ? SURVEY_USER : 0);
+}
+
+static VOID
+SurveyLeaf(SURVEY *Survey, ULONG_PTR Va, ULONG Rights)
+{
+    BOOLEAN Both = (Rights & (SURVEY_WRITE | SURVEY_EXECUTE)) == (SURVEY_WRITE | SURVEY_EXECUTE);
+
+    Survey->Leaves += 1;
+    Survey->Executable += (Rights & SURVEY_EXECUTE) != 0;
+    Survey->WritableToo += Both;
+    Survey->UserReachable += (Rights & SURVEY_USER) != 0;
+    if (Both || (Rights & SURVEY_USER) != 0) {
+        Survey->First = Survey->First != 0 ? Survey->First : Va;
+    }
+}
+
+/*
+ * The kernel's half, level by level, as the processor walks it: through the self-map too, unless its top entry forbids
+ * both what could be wrong there. Other threads run meanwhile; tables do not move under a reader with interrupts off.
+ */
+static VOID
+SurveyKernelHalf(SURVEY *Survey)
+{
+    const ULONG64 *Tables[5] = {NULL};
+    ULONG Index[5] = {0, 0, 0, 0, 256};
+    ULONG Rights[6] = {0, 0, 0, 0, 0, SURVEY_WRITE | SURVEY_EXECUTE | SURVEY_USER};
+    ULONG Level = 4;
+    ULONG_PTR Va;
+    ULONG64 Entry;
+
+    Tables[4] = HalFrameAddress(KiLoaderBlock->RootFrame);
+    while (Level <= 4) {
+        if (Index[Level] == 512) {
+            Level += 1;
+            Index[MIN(Level, 4)] += 1;
+            continue;
+        }
+        Entry = ((volatile const ULONG64 *)Tables[Level])[Index[Level]];
+        Rights[Level] = Rights[Level + 1] & RightsOf(Entry);
+        if ((Entry & MI_PTE_VALID) != 0 && Level > 1 && (Entry & MI_PTE_LARGE) == 0 &&
+            (Rights[Level] & (SURVEY_EXECUTE | SURVEY_USER)) != 0) {
+            Level -= 1;
+            Tables[Level] = HalFrameAddress((Entry & MI_PTE_FRAME_MASK) >> PAGE_SHIFT);
+            Index[Level] = 0;
+            continue;
+        }
+        if ((Entry & MI_PTE_VALID) != 0) {
+            Va = 0xFFFF000000000000ull;
+            for (ULONG At = Level; At <= 4; At += 1) {
+                Va |= (ULONG_PTR)Index[At] << (PAGE_SHIFT + 9 * (At - 1));
+            }
+            SurveyLeaf(Survey, Va, Rights[Level]);
+        }
+        Index[Level] += 1;
+    }
+}
+
+KTEST(Amd64NothingIsWritableAndExecutable)
+{
+    SURVEY Survey = {0, 0, 0, 0, 0};
+    BOOLEAN Enabled = HalDisableInterrupts();
+
+    SurveyKernelHalf(&Survey);
+    HalRestoreInterrupts(Enabled);
+    KTestNote("%I64u translations or whole tables, %I64u executable", (ULONG64)Survey.Leaves,
+              (ULONG64)Survey.Executable);
+    CHECK(Survey.Leaves > 100);
+    CHECK(Survey.Executable > 10);
+    CHECK_EQ(Survey.WritableToo, 0);
+    CHECK_EQ(Survey.UserReachable, 0);
+    CHECK_EQ(Survey.First, 0);
+}
+
 static VOID
 WriteByte(PVOID Address)
 {

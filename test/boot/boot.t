@@ -22,17 +22,19 @@ my $Folder = tempdir('ntmm-boot-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $Limit = 600;
 my $ExitBase = 16;
 
-# Boot a kernel. Options: memory, append, more (words for QEMU), real (time of the host), when and monitor (send that line
-# to QEMU's monitor when that text has appeared). Returns text, report, status of the machine (undef: QEMU failed).
+# Boot a kernel (undef: what is in the drive). Options: memory, smp (processors, two if not said), accel, append, more (words
+# for QEMU), real (time of the host), when and monitor (send that line to QEMU's monitor when that text has appeared). Returns text, report, status of the machine (undef: QEMU failed).
 sub boot {
     my ($Kernel, %Option) = @_;
     my $Report = "$Folder/report";
     unlink $Report, "$Folder/monitor";
-    my @Words = ($Qemu, '-machine', 'q35', '-accel', 'tcg', '-cpu', 'max', '-m', $Option{memory} // '256M', '-smp', '1',
+    my @Words = ($Qemu, '-machine', 'q35', '-accel', $Option{accel} // 'tcg', '-cpu', 'max',
+                 '-m', $Option{memory} // '256M', '-smp', $Option{smp} // '2',
                  '-display', 'none', '-nodefaults', '-no-reboot', '-serial', 'stdio', '-serial', "file:$Report",
                  '-monitor', "unix:$Folder/monitor,server=on,wait=off",
-                 '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04', '-kernel', $Kernel,
-                 '-append', $Option{append} // '', @{$Option{more} // []});
+                 '-device', 'isa-debug-exit,iobase=0xf4,iosize=0x04');
+    push @Words, '-kernel', $Kernel, '-append', $Option{append} // '' if defined $Kernel;
+    push @Words, @{$Option{more} // []};
     push @Words, '-icount', 'shift=0,sleep=off' unless $Option{real};
     my $Process = open2(my $Out, my $In, @Words);
     my ($Text, $End, $Sent) = ('', time + $Limit, 0);
@@ -101,6 +103,45 @@ unless ($ENV{T}) {
         unlink "$Folder/dirt";
     };
 
+    # The same on processors that really run at the same time (or take turns within one of the host's threads, by the host's
+    # time): what only they do, then what shares most.
+    subtest 'several processors' => sub {
+        for my $Mode (['one', smp => 1], ['two', smp => 2], ['two in turns', smp => 2, accel => 'tcg,thread=single'],
+                      ['four', smp => 4]) {
+            my ($Name, @Option) = @$Mode;
+            my $Run = boot($Tests, append => 'test=Amd64', real => 1, @Option);
+            check_tap($Run, $Name);
+            my %Processors = @Option;
+            my @Lines = $Run->{text} =~ /^# line \d x{64}$/mg;
+            is(@Lines, 20 * $Processors{smp}, "$Name: no line is broken");
+        }
+        check_tap(boot($Tests, append => 'test=pte/tlbflush', real => 1, smp => 4), 'four share page tables');
+        my $Run = boot($Tests, append => 'processors=2 test=Amd64EveryProcessorAnswers', smp => 3);
+        check_tap($Run, 'processors=2 of 3');
+        like($Run->{text}, qr/^# processors: 2,/m, 'only two of three are used');
+    };
+
+    # A shootdown that leaves other processors out is noticed by whoever looks through the mapping there.
+    subtest 'stress' => sub {
+        my $Run = boot($Tests, append => 'test=Stress=2', smp => 2, real => 1);
+        check_tap($Run, 'stress');
+        $Run = boot($Tests, append => 'test=Stress=60,forget', smp => 2, real => 1);
+        is($Run->{status}, 1, 'shootdowns are forgotten: it fails');
+        like($Run->{text}, qr/Stale == 0: got/, 'because of a stale translation');
+    };
+
+    subtest 'nodes' => sub {
+        my $Run = boot($Tests, append => 'test=Amd64', memory => '512M', smp => 4, more =>
+                       ['-object', 'memory-backend-ram,size=384M,id=m0', '-object', 'memory-backend-ram,size=128M,id=m1',
+                        '-numa', 'node,nodeid=0,memdev=m0,cpus=0-1', '-numa', 'node,nodeid=1,memdev=m1,cpus=2-3']);
+        check_tap($Run, 'nodes');
+        like($Run->{text}, qr/^# processors: 4, highest node: 1$/m, 'two nodes');
+        check_tap(boot($Tests, append => 'test=unit/pool', memory => '512M', smp => 2, more =>
+                       ['-object', 'memory-backend-ram,size=256M,id=m0', '-object', 'memory-backend-ram,size=256M,id=m1',
+                        '-numa', 'node,nodeid=0,memdev=m0,cpus=0', '-numa', 'node,nodeid=1,memdev=m1,cpus=1']),
+                  'pools on two nodes');
+    };
+
     subtest 'memory above 4 GB' => sub {
         check_tap(boot($Tests, memory => '6G', append => 'test=Amd64'), '6 GB');
     };
@@ -114,6 +155,15 @@ unless ($ENV{T}) {
 
     subtest 'an older processor and board' => sub {
         check_tap(boot($Tests, append => 'test=Amd64', more => ['-machine', 'pc', '-cpu', 'qemu64']), 'pc');
+    };
+
+    subtest 'unsupported processors' => sub {
+        for my $Processor (['qemu32', '64-bit'], ['qemu64,-nx', 'execute protection'], ['qemu64,-apic', 'APIC']) {
+            my ($Model, $What) = @$Processor;
+            my $Run = boot($Tests, more => ['-cpu', $Model], smp => 1);
+            is($Run->{status}, 2, "$Model: refused");
+            like($Run->{text}, qr/\Antmm: .*\Q$What\E.*\n\z/, "$Model: in one line that says why");
+        }
     };
 
     subtest 'command line' => sub {
@@ -151,6 +201,25 @@ SKIP: {
         is_deeply($Report->{findings}, [], 'nothing found');
         $Run = boot($ENV{NTMM_AMD64});
         is($Run->{status}, 5, 'no image: nothing to do');
+    };
+}
+
+SKIP: {
+    skip 'no driver', 1 if $ENV{T} || !$ENV{NTMM_AMD64} || !$ENV{SAMPLE};
+    skip 'grub-mkrescue and xorriso are not installed', 1
+        if grep { my $Tool = $_; !grep { -x "$_/$Tool" } split /:/, $ENV{PATH} } qw(grub-mkrescue xorriso);
+    subtest 'GRUB' => sub {
+        (my $MakeIso = $0) =~ s{test/boot/boot\.t$}{tools/mkiso.sh};
+        is(system('sh', $MakeIso, $ENV{NTMM_AMD64}, "$Folder/iso", $ENV{SAMPLE}), 0, 'an image is made');
+        my $Run = boot(undef, real => 1, more => ['-vga', 'std', '-cdrom', "$Folder/iso"]);
+        is($Run->{status}, 0, 'status');
+        like($Run->{text}, qr/^== memory map\n([0-9a-f]{16}-[0-9a-f]{16} .* pages .*\n)+/m, 'the memory map');
+        like($Run->{text}, qr/hello from .*\n.*goodbye/s, 'the text of the driver');
+        my ($Json) = $Run->{text} =~ /^(\{"ntmm":.*)/ms;
+        my $Report = eval { decode_json($Json // '') };
+        is($Report->{image}, 'hello.sys', 'the report, which names it');
+        is($Report->{processors}, 2, 'and the processors');
+        unlink "$Folder/iso";
     };
 }
 

@@ -1,6 +1,8 @@
 /*
- * The way in by PVH, the boot protocol of `qemu-system-x86_64 -kernel` and of Xen: an ELF note of type 18 names
- * the 32-bit entry, which gets the physical address of hvm_start_info in ebx, with paging and interrupts off.
+ * The ways in. By PVH, the boot protocol of `qemu-system-x86_64 -kernel` and of Xen: an ELF note of type 18 names
+ * the 32-bit entry, which gets the physical address of hvm_start_info in ebx, with paging and interrupts off. By
+ * Multiboot2, GRUB's: a header near the image's beginning names another such entry, which gets that of the loader's
+ * information, and a number in eax that says so.
  *
  * Here the first tables are made (the first 4 GB at their own addresses, the first of them at HALP_KERNEL_BASE too, in
  * 2 MB pages), long mode is entered and C code called. Everything in this file lies at its physical address and is
@@ -17,6 +19,16 @@
 #define TABLE 0x03
 #define CPUID_LONG_MODE_AND_NX ((1 << 29) | (1 << 20))
 
+#define MULTIBOOT_HEADER 0xE85250D6
+#define MULTIBOOT_LOADED 0x36D76289
+
+#define COM1 0x3F8
+#define EXIT_PORT 0xF4
+#define EXIT_REFUSED (16 + 2) /* HALP_EXIT_BASE and status 2 */
+
+#define BY_PVH 0
+#define BY_MULTIBOOT 1
+
         .section .note.Xen, "a", @note
         .balign 4
         .long 4
@@ -26,14 +38,46 @@
         .quad HalpPvhEntry
 
         .section .boot.text, "ax", @progbits
+        .balign 8
+MultibootHeader:
+        .long MULTIBOOT_HEADER
+        .long 0                                 /* i386: entered in 32-bit mode */
+        .long MultibootHeaderEnd - MultibootHeader
+        .long -(MULTIBOOT_HEADER + MultibootHeaderEnd - MultibootHeader)
+        .word 3, 0                              /* entry */
+        .long 12
+        .long HalpMultibootEntry
+        .balign 8
+        .word 6, 0                              /* files at page boundaries */
+        .long 8
+        .word 0, 0
+        .long 8
+MultibootHeaderEnd:
+
         .code32
+        .globl HalpMultibootEntry
+        .type HalpMultibootEntry, @function
+HalpMultibootEntry:
+        movl $BY_MULTIBOOT, %ebp
+        cmpl $MULTIBOOT_LOADED, %eax
+        je Enter
+        movl $NoMultiboot, %esi
+        jmp Refuse
+
         .globl HalpPvhEntry
         .type HalpPvhEntry, @function
 HalpPvhEntry:
+        movl $BY_PVH, %ebp
+Enter:
         cli
         cld
-        movl $0x80000001, %eax
         movl %ebx, %esi
+
+        movl $0x80000000, %eax
+        cpuid
+        cmpl $0x80000001, %eax
+        jb Unable
+        movl $0x80000001, %eax
         cpuid
         andl $CPUID_LONG_MODE_AND_NX, %edx
         cmpl $CPUID_LONG_MODE_AND_NX, %edx
@@ -72,9 +116,30 @@ HalpPvhEntry:
         lgdt BootGdtPointer
         ljmp $8, $LongMode
 
-/* No 64-bit processor: there is nothing to say it with. */
-Unable: hlt
-        jmp Unable
+/* One line on the first serial port, as firmware left it, then the end with status 2. */
+Unable: movl $NoLongMode, %esi
+Refuse: movw $(COM1 + 5), %dx
+1:      inb %dx, %al
+        testb $0x20, %al
+        jz 1b
+        lodsb
+        testb %al, %al
+        jz 2f
+        movw $COM1, %dx
+        outb %al, %dx
+        jmp Refuse
+2:      movl $EXIT_REFUSED, %eax
+        movw $EXIT_PORT, %dx
+        outl %eax, %dx
+        cli
+3:      hlt
+        jmp 3b
+
+NoLongMode:
+        .asciz "ntmm: the processor has no 64-bit mode or no execute protection\n"
+NoMultiboot:
+        .asciz "ntmm: started by a loader that is neither PVH's nor Multiboot2's\n"
+        .balign 8
 
         .code64
 LongMode:
@@ -86,9 +151,12 @@ LongMode:
         movl %eax, %fs
         movl %eax, %gs
         movq $BootStackTop, %rsp
-        xorl %ebp, %ebp
         movl %esi, %edi
         movq $HalpPvhStart, %rax
+        cmpl $BY_PVH, %ebp
+        je 1f
+        movq $HalpMultibootStart, %rax
+1:      xorl %ebp, %ebp
         call *%rax
         ud2
         .size HalpPvhEntry, . - HalpPvhEntry
