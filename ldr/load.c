@@ -10,6 +10,7 @@
  * that can fail (address, commit, frames, relocation, imports) before the module is published.
  * PASSIVE_LEVEL throughout; one thread loads.
  */
+#include <hal/irqlwatch.h>
 #include <ldr/ldr.h>
 #include <mm/mdl/mdl.h>
 #include <mm/pte/pteform.h>
@@ -202,6 +203,9 @@ LdrpProtectSections(PLDR_MODULE Module)
                                      Module->Name, Section->Name);
 
             HalPutDiagnostic(Line, (SIZE_T)Length);
+        }
+        if (KiVerifierOn && (Section->Characteristics & IMAGE_SCN_MEM_EXECUTE) != 0) {
+            HalWatchIrql(Module->Base + Section->VirtualAddress, LdrpSectionPages(Section) << PAGE_SHIFT);
         }
         MiProtectRange(Module->Base + Section->VirtualAddress, LdrpSectionPages(Section), Protection);
     }

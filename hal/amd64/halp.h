@@ -48,6 +48,7 @@
 #define HALP_VECTOR_MACHINE_CHECK 18
 #define HALP_VECTOR_APC           0x1F
 #define HALP_VECTOR_DISPATCH      0x2F
+#define HALP_VECTOR_WATCH         0x38 /* by software only: irqlwatch.c */
 #define HALP_VECTOR_CLOCK         0xD1
 #define HALP_VECTOR_IPI           0xE1
 #define HALP_VECTOR_FLUSH         0xF1 /* above IPI_LEVEL: who waits there answers */
@@ -248,6 +249,9 @@ VOID HalpClockInterrupt(PKTRAP_FRAME TrapFrame);
  * ------------------------------------------------------------------------------- */
 
 extern const ULONG_PTR HalpTrapStubs[256];
+
+/* An image has changed the IRQL by an instruction of its own (irqlwatch.c). */
+VOID HalpWatchedIrql(PKTRAP_FRAME TrapFrame);
 
 VOID DECLSPEC_NORETURN HalpInternal(const char *Text, PKTRAP_FRAME TrapFrame);
 

@@ -109,6 +109,8 @@ HalpException(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
     }
     if (Vector == HALP_VECTOR_PAGE_FAULT) {
         HalpPageFault(TrapFrame, Address);
+    } else if (Vector == HALP_VECTOR_WATCH) {
+        HalpWatchedIrql(TrapFrame);
     } else {
         KiTrap(TrapFrame, Vector, (ULONG)TrapFrame->ErrorCode);
     }

@@ -11,6 +11,7 @@
  * to the core as the fault it was. No state but the decoder's, no locks.
  */
 #include "emulate.h"
+#include <hal/irqlwatch.h>
 
 static ZydisDecoder HalpDecoder;
 
@@ -389,4 +390,12 @@ HalpSoftwareInterruptVector(PKTRAP_FRAME Frame)
     }
     Vector = Instruction.Bytes[1];
     return Vector == 0x29 || Vector == 0x2C || Vector == 0x2D ? Vector : 0;
+}
+
+/* The instruction is decoded here as all privileged ones are: nothing is to be prepared. */
+VOID
+HalWatchIrql(PVOID Code, SIZE_T Size)
+{
+    (void)Code;
+    (void)Size;
 }

@@ -5,8 +5,9 @@
 #   * addresses: 16 hexadecimal digits of system space (hosted from 0x400000000000 on, amd64 from 0xFFFF800000000000 on),
 #     in text, parameters and findings, are all written as ADDRESS; the address of a finding is left out;
 #   * call stacks: only frames in the image count (module, offset, function, line); the core's own differ by compiler;
-#   * the frame in a page-table entry that a bug check shows;
-#   * of the text, only what the driver printed: up to the STOP line, without blank lines at the end.
+#   * the frame in a page-table entry that a bug check shows, page numbers and physical addresses in some;
+#   * of the text, only what the driver printed: up to the STOP line, without blank lines at the end, and without the line
+#     that says which bug check is expected, with such parameters: it is held against the one that came.
 # In addition the drivers' own words are held against what happened on amd64: their TAP, and the bug check that a driver of
 # the misuse kind expects, with its parameters.
 #
@@ -40,8 +41,9 @@ my %Cases = (
 # How the machine is filled is not the same to the page, so neither is how often a driver that fills it allocates.
 my %NoPool = (oom => 1);
 
-# Bug checks whose second parameter is a page-table entry.
+# Bug checks whose second parameter is a page-table entry, and those with page numbers or physical addresses: which ones.
 my %ShowsPte = ('0x000000BE' => 1, '0x000000FC' => 1);
+my %ShowsPages = ('0x0000004E' => [ 1 ], '0x000000C4 0x0000000000000083' => [ 1, 3 ]);
 
 # Every run: [ name, driver, image, words... ].
 my @Runs;
@@ -78,6 +80,7 @@ sub place {
 sub said {
     my ($Run) = @_;
     my $Text = $Run->{out} =~ s/^\*\*\* STOP.*//msr;
+    $Text =~ s/^expect [0-9A-F]{8} .*\n//mg;
     $Text =~ s/^# kind .*\n//mg; # oom: how much there was of everything
     return place($Text =~ s/\n+\z//r);
 }
@@ -96,6 +99,8 @@ sub bugcheck {
     return undef if !$Check;
     my @Parameters = @{ $Check->{parameters} };
     $Parameters[1] =~ s/.{10}(?=...$)// if $ShowsPte{ $Check->{code} };
+    my $Pages = $ShowsPages{ $Check->{code} } // $ShowsPages{"$Check->{code} $Parameters[0]"} // [];
+    @Parameters[@$Pages] = ('PAGE') x @$Pages;
     return place(join ' ', $Check->{code}, $Check->{name} // '', @Parameters);
 }
 
