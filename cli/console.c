@@ -5,6 +5,7 @@
 #include "console.h"
 
 #include "diag.h"
+#include "outcome.h"
 #include "report.h"
 
 void
@@ -21,7 +22,7 @@ ConsolePrintOutcome(const cJSON *Report, int Descriptor)
     (void)TextWrite(&Text, Descriptor);
     Text.Length = 0;
 
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         TextPrint(&Text, "ntmm: DriverEntry failed: 0x%08llX\n", (unsigned long long)Entry);
     }
     if (cJSON_IsObject(JsonMember(Report, "stop"))) {

@@ -28,8 +28,10 @@ typedef struct _RUN_OPTIONS {
     const char *Drives[RUN_DRIVE_LETTERS];  /* host folder of A:, B:, ... */
     const char *JsonFile;                   /* "-": standard output */
     const char *ReportFile;                 /* "-": standard output */
+    const char *Fail;                       /* the failures to inject, NULL: none */
     RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
     unsigned RequestCount;
+    bool NoVerify;
     bool PageFileGiven;
     bool Quiet;
     bool Help;
@@ -46,6 +48,10 @@ typedef struct _RUN_OPTION {
     bool Served;          /* false: it has no effect yet and is refused by name */
     bool (*Parse)(RUN_OPTIONS *Options, const char *Value);
 } RUN_OPTION;
+
+/* Is Fail the rule that makes several runs of one command? */
+bool
+OptionsFailStacks(const RUN_OPTIONS *Options);
 
 /* The options in the order of the help text; ends with a NULL Name. */
 extern const RUN_OPTION RunOptionTable[];

@@ -379,7 +379,7 @@ ReportpPutVerdict(const cJSON *Report, TEXT *Text)
         TextPut(Text, "stopped before the end");
         Separator = ", ";
     }
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         TextPrint(Text, "%sDriverEntry failed", Separator);
         Separator = ", ";
     }

@@ -55,6 +55,14 @@ InitpUnloadDriver(PDRIVER_OBJECT Driver)
     }
 }
 
+VOID
+InitReportFinding(const KI_FINDING *Finding)
+{
+    if (!KiLoaderBlock->NoVerify) {
+        KiReportFinding(Finding);
+    }
+}
+
 /* Nothing may call into an image that is gone: stop its timers and DPCs, and say so. */
 static VOID
 InitpStopTimers(PLDR_MODULE Module)
@@ -67,13 +75,13 @@ InitpStopTimers(PLDR_MODULE Module)
         KI_FINDING Finding = {.Rule = "timer-left", .Address = (ULONG64)Timer, .Text = "a timer is still set"};
 
         KeCancelTimer(Timer);
-        KiReportFinding(&Finding);
+        InitReportFinding(&Finding);
     }
     while ((Dpc = KiFindDpc(Start, End)) != NULL) {
         KI_FINDING Finding = {.Rule = "dpc-left", .Address = (ULONG64)Dpc, .Text = "a DPC is still queued"};
 
         KeRemoveQueueDpc(Dpc);
-        KiReportFinding(&Finding);
+        InitReportFinding(&Finding);
     }
 }
 
@@ -93,7 +101,8 @@ InitpSettle(VOID)
 static ULONG
 InitpExitStatus(VOID)
 {
-    if (!NT_SUCCESS(InitRun.EntryStatus)) {
+    /* A driver that was refused what it needs may give up: what counts is what it leaves behind. */
+    if (!NT_SUCCESS(InitRun.EntryStatus) && InitFailures() == 0) {
         return INIT_EXIT_IMAGE_FAILED;
     }
     return KiGetFinding(0) != NULL ? INIT_EXIT_FINDING : INIT_EXIT_CLEAN;
@@ -123,6 +132,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         HalExit(INIT_EXIT_UNLOADABLE);
     }
     InitNotePoolTags();
+    InitStartFailures();
     InitpStartDriver(Driver, RegistryPath);
     if (NT_SUCCESS(InitRun.EntryStatus)) {
         LdrDiscardSections(InitRun.Module);
@@ -131,8 +141,11 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         InitpUnloadDriver(Driver);
     }
     InitpSettle();
+    InitStopFailures();
     /* Leftovers are looked at while the image is there: lists may lie in it. */
-    InitFindLeaks();
+    if (!KiLoaderBlock->NoVerify) {
+        InitFindLeaks();
+    }
     if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {
         InitpStopTimers(InitRun.Module);
         MiForgetLookasideLists(InitRun.Module->Base, InitRun.Module->Size);

@@ -5,7 +5,6 @@
  * may have more, in its file HALP_WORDS_FILE, each ended by a zero byte, so that a value can have any other. What the
  * options mean is in hal/option.c, but for
  *
- *   test=WORD               kernel tests only: picks tests by name
  *   memory=, processors=    for whoever made the machine; ignored
  *
  * A file that a word names is looked for in the packs, then among the loader's files; a single file without a name answers
@@ -91,16 +90,6 @@ HalpSplitWord(char *Word)
     return NULL;
 }
 
-static VOID
-HalpTakeTest(PHAL_LOADER_BLOCK LoaderBlock, const char *Value)
-{
-    if (Value == NULL) {
-        HalpRefuseOption("test", NULL, "needs a value");
-    }
-    LoaderBlock->Images[0].Name = Value;
-    LoaderBlock->ImageCount = MAX(LoaderBlock->ImageCount, 1);
-}
-
 /* What the machine is, and is not told. */
 static BOOLEAN
 HalpIsForOthers(const char *Name)
@@ -114,9 +103,7 @@ HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
     char *Value;
 
     Value = HalpSplitWord(Word);
-    if (HalpSameText(Word, "test")) {
-        HalpTakeTest(LoaderBlock, Value);
-    } else if (!HalpIsForOthers(Word) && !HalpTakeOption(LoaderBlock, Word, Value)) {
+    if (!HalpIsForOthers(Word) && !HalpTakeOption(LoaderBlock, Word, Value)) {
         HalpRefuseOption(Word, NULL, "is an option that does not exist");
     }
 }

@@ -20,7 +20,11 @@ VOID MiInjectStartRate(ULONG RatePerMillion, ULONG64 Seed);
  */
 NTSTATUS MiInjectStartText(const char *Text, ULONG64 Seed);
 
-/* Stop. Returns how many requests were refused; *Requests (optional) how many there were. */
+/* What both kinds of runs begin with: the rule of a text, MiInjectOff if it is none; and the start under a mode. */
+MI_INJECT_MODE MiInjectReadRule(const char *Text, PULONG64 Nth, PULONG RatePerMillion);
+VOID MiInjectStart(MI_INJECT_MODE Mode, ULONG64 Nth, ULONG RatePerMillion, ULONG64 Seed);
+
+/* Stop. Returns how many requests were refused; *Requests (optional) how many there were. Records stay. */
 ULONG64 MiInjectStop(ULONG64 *Requests);
 
 #endif

@@ -69,7 +69,7 @@ MipAllocateContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
     PVOID Va;
 
     /* Prepare. */
-    if (!MiChargeNonpaged(Request->PageCount)) {
+    if (MiInjectRequest() || !MiChargeNonpaged(Request->PageCount)) {
         return STATUS_NO_MEMORY;
     }
     Tracked = MiAllocateTracked(MiTrackContiguous);
