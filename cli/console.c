@@ -5,6 +5,7 @@
 #include "console.h"
 
 #include "diag.h"
+#include "failures.h"
 #include "outcome.h"
 #include "report.h"
 
@@ -18,6 +19,7 @@ ConsolePrintOutcome(const cJSON *Report, int Descriptor)
     if (JsonTrue(Report, "open_line") && cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
         TextPut(&Text, "\n");
     }
+    FailuresRenderBugChecks(Report, &Text);
     ReportRenderBugCheck(Report, &Text);
     (void)TextWrite(&Text, Descriptor);
     Text.Length = 0;

@@ -326,6 +326,9 @@ OutcomeJudge(const CHILD_RESULT *Result, const RUN_OPTIONS *Options, OUTCOME *Ou
     /* A number of JSON holds 53 bits for most readers, the seed of the command line 64. */
     TextPrint(&Seed, "%llu", (unsigned long long)Options->Seed);
     JsonSet(Report, "seed", JsonNew(cJSON_CreateRaw(Seed.Data)));
+    if (cJSON_IsObject(JsonMember(Report, "fail"))) {
+        JsonSet((cJSON *)JsonMember(Report, "fail"), "what", JsonNew(cJSON_CreateString(Options->Fail)));
+    }
     Outcome->ExitStatus = OutcomepExitStatus(Report);
     JsonSet(Report, "exit", JsonNew(cJSON_CreateNumber(Outcome->ExitStatus)));
     Outcome->Report = Report;

@@ -110,7 +110,7 @@ InitpDropVerifier(VOID)
 {
     MiPoolVerify = FALSE;
     MiPoolTrack = FALSE;
-    MiVerifyMdls = FALSE;
+    KiVerifierOn = FALSE;
 }
 
 VOID DECLSPEC_NORETURN

@@ -58,7 +58,7 @@ InitpUnloadDriver(PDRIVER_OBJECT Driver)
 VOID
 InitReportFinding(const KI_FINDING *Finding)
 {
-    if (!KiLoaderBlock->NoVerify) {
+    if (KiVerifierOn) {
         KiReportFinding(Finding);
     }
 }
@@ -143,7 +143,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
     InitpSettle();
     InitStopFailures();
     /* Leftovers are looked at while the image is there: lists may lie in it. */
-    if (!KiLoaderBlock->NoVerify) {
+    if (KiVerifierOn) {
         InitFindLeaks();
     }
     if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {

@@ -16,7 +16,7 @@ static MI_INJECT_RECORD MipInjectRecords[MI_INJECT_RECORDS];
 static volatile ULONG MipInjectRecordCount;
 static ULONG64 MipKnownStacks[MI_INJECT_STACKS]; /* constant while a run goes on */
 static ULONG MipKnownStackCount;
-static BOOLEAN MipImageByStack;                          /* else by MipImageRule */
+static BOOLEAN MipImageByStack; /* else by MipImageRule */
 static MI_INJECT_MODE MipImageRule;
 
 ULONG64 (*MiInjectModuleOffset)(PVOID Address);
