@@ -23,10 +23,12 @@ static void
 FailurespPutRefusal(const cJSON *Report, const cJSON *Refusal, TEXT *Text)
 {
     const cJSON *Seed = JsonMember(Report, "seed");
+    const char *Machine = JsonString(Report, "machine", "");
 
     TextPrint(Text, "request %llu, ", FailurespCount(Refusal, "request"));
     ReportPutForeign(JsonString(Refusal, "routine", "?"), Text);
-    TextPrint(Text, " (--seed %s --fail nth:%llu)", cJSON_IsRaw(Seed) ? Seed->valuestring : "?",
+    TextPut(Text, strcmp(Machine, "amd64") == 0 ? " (--machine amd64 " : " (");
+    TextPrint(Text, "--seed %s --fail nth:%llu)", cJSON_IsRaw(Seed) ? Seed->valuestring : "?",
               FailurespCount(Refusal, "request"));
 }
 
