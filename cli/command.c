@@ -87,6 +87,12 @@ CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
             CommandpAdd(Command, "drive", Drive.Data, false);
         }
     }
+    if (Options->Fail != NULL) {
+        CommandpAddText(Command, "fail", Options->Fail);
+    }
+    if (Options->NoVerify) {
+        CommandpAdd(Command, "no-verify", NULL, false);
+    }
     CommandpAddRequests(Command, Options);
     if (Options->RegistryFile != NULL) {
         CommandpAddFile(Command, "registry", Options->RegistryFile);

@@ -5,6 +5,8 @@
 #include "console.h"
 
 #include "diag.h"
+#include "failures.h"
+#include "outcome.h"
 #include "report.h"
 
 void
@@ -17,11 +19,12 @@ ConsolePrintOutcome(const cJSON *Report, int Descriptor)
     if (JsonTrue(Report, "open_line") && cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
         TextPut(&Text, "\n");
     }
+    FailuresRenderBugChecks(Report, &Text);
     ReportRenderBugCheck(Report, &Text);
     (void)TextWrite(&Text, Descriptor);
     Text.Length = 0;
 
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         TextPrint(&Text, "ntmm: DriverEntry failed: 0x%08llX\n", (unsigned long long)Entry);
     }
     if (cJSON_IsObject(JsonMember(Report, "stop"))) {

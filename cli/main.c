@@ -17,6 +17,8 @@
 #include "output.h"
 #include "report.h"
 #include "sarif.h"
+#include "scratch.h"
+#include "sweep.h"
 #include "symbols.h"
 
 #ifndef NTMM_VERSION
@@ -106,6 +108,55 @@ MainpWriteReports(const cJSON *Report, const RUN_OPTIONS *Options, bool OutputTa
 }
 
 /*
+ * Run the machine once and judge it. False if there is nothing to judge: then Outcome->ExitStatus is how to exit. The
+ * caller gives End back in any case.
+ */
+static bool
+MainpRunOnce(const RUN_OPTIONS *Options, int Output, MACHINE_END *End, OUTCOME *Outcome)
+{
+    *Outcome = (OUTCOME){.Report = NULL, .ExitStatus = Options->Machine->Run(Options, Output, End)};
+    if (Outcome->ExitStatus == 0 && End->Child.Interrupt != 0) {
+        Outcome->ExitStatus = 128 + End->Child.Interrupt;
+    }
+    if (Outcome->ExitStatus != 0) {
+        return false;
+    }
+    OutcomeJudge(&End->Child, Options, Outcome);
+    return true;
+}
+
+/*
+ * Run the machine once for each call stack that asks for memory. What is printed meanwhile, standard error included, is
+ * shown of the last run, the one without failures. As MainpRunOnce.
+ */
+static bool
+MainpRunSweep(const RUN_OPTIONS *Options, int Output, MACHINE_END *End, OUTCOME *Outcome)
+{
+    RUN_OPTIONS RunOptions = *Options;
+    SCRATCH Scratch;
+    SWEEP Sweep = {0};
+    bool Good = ScratchOpen(&Scratch);
+    bool More = Good;
+
+    *End = (MACHINE_END){.Executable = NULL};
+    *Outcome = (OUTCOME){.Report = NULL, .ExitStatus = EXIT_STOPPED};
+    while (More) {
+        MachineFreeEnd(End);
+        ScratchEmpty(&Scratch);
+        RunOptions.Fail = SweepNextRule(&Sweep);
+        Good = MainpRunOnce(&RunOptions, Scratch.Output, End, Outcome);
+        More = Good && Outcome->Report != NULL && SweepTake(&Sweep, Outcome);
+    }
+    ScratchClose(&Scratch, Output);
+    if (Good && Outcome->Report != NULL) {
+        SweepFinish(&Sweep, Options, Outcome);
+    } else {
+        SweepFree(&Sweep);
+    }
+    return Good;
+}
+
+/*
  * Run the machine as Options say, print what there is to print, and return the exit status.
  */
 static int
@@ -116,17 +167,10 @@ MainpRunMachine(const RUN_OPTIONS *Options)
     int ImageOutput = OutputTaken ? 2 : 1;
     MACHINE_END End;
     OUTCOME Outcome;
-    int Status = Options->Machine->Run(Options, ImageOutput, &End);
+    bool Good = OptionsFailStacks(Options) ? MainpRunSweep(Options, ImageOutput, &End, &Outcome)
+                                           : MainpRunOnce(Options, ImageOutput, &End, &Outcome);
 
-    if (Status == 0 && End.Child.Interrupt != 0) {
-        Status = 128 + End.Child.Interrupt;
-    }
-    if (Status != 0) {
-        MachineFreeEnd(&End);
-        return Status;
-    }
-    OutcomeJudge(&End.Child, Options, &Outcome);
-    if (Outcome.Report != NULL) {
+    if (Good && Outcome.Report != NULL) {
         SymbolsResolve(Outcome.Report, Options->Image, End.Executable, Options->Machine->Fixed);
         ConsolePrintOutcome(Outcome.Report, ImageOutput);
         if (!MainpWriteReports(Outcome.Report, Options, OutputTaken)) {

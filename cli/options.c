@@ -22,6 +22,8 @@
 #define PAGE_SIZE_IN_BYTES 4096
 #define MAXIMUM_PROCESSORS 64
 
+static const char FailStacks[] = "stacks";
+
 /* A suffix and what it multiplies by. */
 typedef struct _UNIT {
     const char *Suffix;
@@ -243,6 +245,58 @@ OptionpTimeout(RUN_OPTIONS *Options, const char *Value)
     return true;
 }
 
+/*
+ * Is Text a probability as the machine reads it: 0 or 1, at most six digits behind a point?
+ */
+static bool
+OptionpIsRate(const char *Text)
+{
+    size_t Digits;
+
+    if ((Text[0] != '0' && Text[0] != '1') || (Text[1] != 0 && Text[1] != '.')) {
+        return false;
+    }
+    if (Text[1] == 0) {
+        return true;
+    }
+    Digits = strspn(Text + 2, Text[0] == '0' ? "0123456789" : "0");
+    return Digits >= 1 && Digits <= 6 && Text[2 + Digits] == 0;
+}
+
+static bool
+OptionpIsCount(const char *Text)
+{
+    uint64_t Number;
+
+    return strlen(Text) <= 18 && OptionpReadDigits(&Text, 10, &Number) && *Text == 0 && Number != 0;
+}
+
+static bool
+OptionpFail(RUN_OPTIONS *Options, const char *Value)
+{
+    bool Good = strcmp(Value, FailStacks) == 0;
+
+    if (strncmp(Value, "nth:", 4) == 0) {
+        Good = OptionpIsCount(Value + 4);
+    } else if (strncmp(Value, "from:", 5) == 0 || strncmp(Value, "rate:", 5) == 0) {
+        Good = Value[0] == 'f' ? OptionpIsCount(Value + 5) : OptionpIsRate(Value + 5);
+    }
+    if (!Good) {
+        Diag("--fail: '%s' is not nth:N or from:N (N from 1), rate:P (P from 0 to 1, six decimals), or stacks",
+             Value);
+    }
+    Options->Fail = Value;
+    return Good;
+}
+
+static bool
+OptionpNoVerify(RUN_OPTIONS *Options, const char *Value)
+{
+    (void)Value;
+    Options->NoVerify = true;
+    return true;
+}
+
 static bool
 OptionpIoctl(RUN_OPTIONS *Options, const char *Value)
 {
@@ -318,11 +372,12 @@ const RUN_OPTION RunOptionTable[] = {
     {"--seed", "N", "schedule and placement are a function of N (default 1)", true, OptionpSeed},
     {"--timeout", "60s", "how long the image may run: 500ms, 60s, 2m; 0: no limit (default 60s)",
      true, OptionpTimeout},
-    {"--fail", "WHAT", "failure injection, for example nth:17 or rate:0.01", false, NULL},
+    {"--fail", "WHAT", "refuse memory: nth:N the N-th request, from:N all from it on, rate:P each with\n"
+     "                     probability P, stacks: once for each call stack, in a run of its own", true, OptionpFail},
     {"--ioctl", "REQUEST", "[DEVICE,]CODE[,in=HEX|in=@FILE][,out=N] after DriverEntry; repeatable",
      true, OptionpIoctl},
     {"--registry", "FILE", "a .reg file with what the driver finds in the registry", true, OptionpRegistry},
-    {"--no-verify", NULL, "switch the verifier off", false, NULL},
+    {"--no-verify", NULL, "switch the verifier off", true, OptionpNoVerify},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
     {"--report", "FILE", "write the text report to FILE; - puts it alone on standard output", true,
@@ -490,6 +545,12 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
     }
     Options->Image = Words[Index];
     return OptionpCheckMemory(Options) && OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index);
+}
+
+bool
+OptionsFailStacks(const RUN_OPTIONS *Options)
+{
+    return Options->Fail != NULL && strcmp(Options->Fail, FailStacks) == 0;
 }
 
 void

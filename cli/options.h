@@ -34,6 +34,8 @@ typedef struct _RUN_OPTIONS {
     RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
     unsigned RequestCount;
     const char *RegistryFile;               /* a .reg file */
+    const char *Fail;                       /* the failures to inject, NULL: none */
+    bool NoVerify;
     bool PageFileGiven;
     bool Quiet;
     bool Help;
@@ -50,6 +52,10 @@ typedef struct _RUN_OPTION {
     bool Served;          /* false: it has no effect yet and is refused by name */
     bool (*Parse)(RUN_OPTIONS *Options, const char *Value);
 } RUN_OPTION;
+
+/* Is Fail the rule that makes several runs of one command? */
+bool
+OptionsFailStacks(const RUN_OPTIONS *Options);
 
 /* The options in the order of the help text; ends with a NULL Name. */
 extern const RUN_OPTION RunOptionTable[];

@@ -38,12 +38,14 @@ static const REPORT_KEY ReportKeys[] = {
     {"isolation", KeyString},
     {"memory", KeyNumber},
     {"processors", KeyNumber},
+    {"verifier", KeyBoolean},
     {"exit", KeyNumber},
     {"driver", KeyOptionalObject},
     {"modules", KeyArray},
     {"bugcheck", KeyOptionalObject},
     {"stop", KeyOptionalObject},
     {"missing_imports", KeyArray},
+    {"fail", KeyOptionalObject},
     {"findings", KeyArray},
     {"pool", KeyArray},
     {"pages", KeyOptionalObject},
@@ -147,6 +149,7 @@ OutcomepEmptyReport(const RUN_OPTIONS *Options)
             JsonNew(cJSON_CreateString(Slash == NULL ? Options->Image : Slash + 1)));
     JsonSet(Report, "machine", JsonNew(cJSON_CreateString(Options->Machine->Name)));
     JsonSet(Report, "isolation", JsonNew(cJSON_CreateString(Options->Machine->Isolation)));
+    JsonSet(Report, "verifier", JsonNew(cJSON_CreateBool(!Options->NoVerify)));
     JsonSet(Report, "memory", JsonNew(cJSON_CreateNumber((double)Options->MemoryInBytes)));
     JsonSet(Report, "processors", JsonNew(cJSON_CreateNumber(Options->Processors)));
     /* Nobody knows how far its text had come, so the next line starts on a fresh one. */
@@ -262,6 +265,13 @@ OutcomepExplainEnd(const CHILD_RESULT *Result, bool Received, TEXT *Why)
     }
 }
 
+bool
+OutcomeImageFailed(const cJSON *Report, uint64_t *Entry)
+{
+    return JsonCode(JsonMember(Report, "driver"), "entry", Entry) && (*Entry & 0x80000000) != 0 &&
+           JsonCount(JsonMember(Report, "fail"), "refused") == 0;
+}
+
 /*
  * The contract: the highest status that applies. What the machine computed itself counts too.
  */
@@ -278,7 +288,7 @@ OutcomepExitStatus(const cJSON *Report)
     if (cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
         Status = EXIT_BUGCHECK;
     }
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         Status = EXIT_IMAGE_FAILED;
     }
     if (cJSON_IsObject(JsonMember(Report, "stop"))) {
@@ -316,6 +326,9 @@ OutcomeJudge(const CHILD_RESULT *Result, const RUN_OPTIONS *Options, OUTCOME *Ou
     /* A number of JSON holds 53 bits for most readers, the seed of the command line 64. */
     TextPrint(&Seed, "%llu", (unsigned long long)Options->Seed);
     JsonSet(Report, "seed", JsonNew(cJSON_CreateRaw(Seed.Data)));
+    if (cJSON_IsObject(JsonMember(Report, "fail"))) {
+        JsonSet((cJSON *)JsonMember(Report, "fail"), "what", JsonNew(cJSON_CreateString(Options->Fail)));
+    }
     Outcome->ExitStatus = OutcomepExitStatus(Report);
     JsonSet(Report, "exit", JsonNew(cJSON_CreateNumber(Outcome->ExitStatus)));
     Outcome->Report = Report;

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "failures.h"
+#include "outcome.h"
 #include "tables.h"
 
 /* More findings than this are counted instead of shown; the JSON report has them all. */
@@ -16,8 +18,8 @@
 /* More bytes of a request's output than this are counted instead of shown. */
 #define MAXIMUM_OUTPUT 256
 
-static void
-ReportpPutForeign(const char *String, TEXT *Text)
+void
+ReportPutForeign(const char *String, TEXT *Text)
 {
     size_t Start = Text->Length;
 
@@ -39,7 +41,7 @@ ReportpPutPlace(const cJSON *Place, TEXT *Text)
         return;
     }
     TextPut(Text, "  ");
-    ReportpPutForeign(Function, Text);
+    ReportPutForeign(Function, Text);
     if (File != NULL) {
         /* Paths recorded by compilers on Windows have their own separator. */
         const char *Slash = strrchr(File, '/');
@@ -48,7 +50,7 @@ ReportpPutPlace(const cJSON *Place, TEXT *Text)
                                                                                      : Slash;
 
         TextPut(Text, " (");
-        ReportpPutForeign(Last == NULL ? File : Last + 1, Text);
+        ReportPutForeign(Last == NULL ? File : Last + 1, Text);
         TextPrint(Text, ":%llu)", (unsigned long long)JsonCount(Place, "line"));
     }
 }
@@ -69,10 +71,10 @@ ReportpPutFrame(const cJSON *Frame, TEXT *Text)
     TextPut(Text, "    ");
     Start = Text->Length;
     if (Module != NULL && JsonCode(Frame, "offset", &Number)) {
-        ReportpPutForeign(Module, Text);
+        ReportPutForeign(Module, Text);
         TextPrint(Text, "+0x%llx", (unsigned long long)Number);
     } else {
-        ReportpPutForeign(JsonString(Frame, "address", "?"), Text);
+        ReportPutForeign(JsonString(Frame, "address", "?"), Text);
     }
     Width = Text->Length - Start;
     ReportpPutPlace(Frame, Text);
@@ -85,8 +87,8 @@ ReportpPutFrame(const cJSON *Frame, TEXT *Text)
     }
 }
 
-static void
-ReportpPutStack(const cJSON *Owner, TEXT *Text)
+void
+ReportPutStack(const cJSON *Owner, TEXT *Text)
 {
     const cJSON *Frame;
 
@@ -95,18 +97,15 @@ ReportpPutStack(const cJSON *Owner, TEXT *Text)
     }
 }
 
-/*
- * "BAD_POOL_CALLER (0x000000C2)", or the code alone if it has no name.
- */
-static void
-ReportpPutBugCheckName(const cJSON *BugCheck, TEXT *Text)
+void
+ReportPutBugCheckName(const cJSON *BugCheck, TEXT *Text)
 {
     const char *Name = JsonString(BugCheck, "name", "");
     uint64_t Code = 0;
 
     (void)JsonCode(BugCheck, "code", &Code);
     if (*Name != 0) {
-        ReportpPutForeign(Name, Text);
+        ReportPutForeign(Name, Text);
         TextPut(Text, " ");
     }
     TextPrint(Text, "(0x%08llX)", (unsigned long long)Code);
@@ -130,15 +129,15 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
         const char *Digits = cJSON_GetStringValue(cJSON_GetArrayItem(Parameters, Index));
 
         TextPut(Text, Index == 0 ? "" : ",");
-        ReportpPutForeign(Digits == NULL ? "0x0000000000000000" : Digits, Text);
+        ReportPutForeign(Digits == NULL ? "0x0000000000000000" : Digits, Text);
     }
     TextPut(Text, ")\n");
     if (*Name != 0) {
         TextPut(Text, "*** ");
-        ReportpPutForeign(Name, Text);
+        ReportPutForeign(Name, Text);
         TextPut(Text, "\n");
     }
-    ReportpPutStack(BugCheck, Text);
+    ReportPutStack(BugCheck, Text);
 }
 
 /*
@@ -151,7 +150,7 @@ ReportpPutConsole(const cJSON *Stop, TEXT *Text)
 
     cJSON_ArrayForEach(Line, JsonMember(Stop, "console")) {
         TextPut(Text, Line == JsonMember(Stop, "console")->child ? "  the last lines on its console:\n    " : "    ");
-        ReportpPutForeign(cJSON_IsString(Line) ? Line->valuestring : "?", Text);
+        ReportPutForeign(cJSON_IsString(Line) ? Line->valuestring : "?", Text);
         TextPut(Text, "\n");
     }
 }
@@ -162,9 +161,9 @@ ReportRenderStop(const cJSON *Report, TEXT *Text)
     const cJSON *Stop = JsonMember(Report, "stop");
 
     if (cJSON_IsObject(Stop)) {
-        ReportpPutForeign(JsonString(Stop, "text", "?"), Text);
+        ReportPutForeign(JsonString(Stop, "text", "?"), Text);
         TextPut(Text, "\n");
-        ReportpPutStack(Stop, Text);
+        ReportPutStack(Stop, Text);
         ReportpPutConsole(Stop, Text);
     }
 }
@@ -178,9 +177,9 @@ ReportpPutTitle(const cJSON *Report, TEXT *Text)
     uint64_t Processors = JsonCount(Report, "processors");
 
     TextPut(Text, "== ntmm report: ");
-    ReportpPutForeign(JsonString(Report, "image", "?"), Text);
+    ReportPutForeign(JsonString(Report, "image", "?"), Text);
     TextPut(Text, ", ");
-    ReportpPutForeign(JsonString(Report, "machine", "?"), Text);
+    ReportPutForeign(JsonString(Report, "machine", "?"), Text);
     TextPrint(Text, ", seed %s, ", cJSON_IsRaw(JsonMember(Report, "seed"))
                                        ? JsonMember(Report, "seed")->valuestring : "?");
     TablesRenderSize(JsonCount(Report, "memory"), Text);
@@ -216,7 +215,7 @@ ReportpPutLife(const cJSON *Report, TEXT *Text)
         const char *Name = cJSON_GetStringValue(Import);
 
         TextPut(Text, "Not implemented: ");
-        ReportpPutForeign(Name == NULL ? "?" : Name, Text);
+        ReportPutForeign(Name == NULL ? "?" : Name, Text);
         TextPut(Text, "\n");
     }
     if (cJSON_IsObject(Driver) && !JsonTrue(Report, "replayable")) {
@@ -224,9 +223,12 @@ ReportpPutLife(const cJSON *Report, TEXT *Text)
                           ? "Not replayable: the host interrupted a processor that did not call us\n"
                           : "Not replayable: only placement follows from the seed here\n");
     }
+    if (!JsonTrue(Report, "verifier")) {
+        TextPut(Text, "Verifier: off\n");
+    }
     if (*Isolation != 0 && strcmp(Isolation, "none") != 0) {
         TextPut(Text, "Isolation: ");
-        ReportpPutForeign(Isolation, Text);
+        ReportPutForeign(Isolation, Text);
         TextPut(Text, "\n");
     }
 }
@@ -308,7 +310,7 @@ ReportpPutRequests(const cJSON *Report, TEXT *Text)
 
         (void)JsonCode(Request, "code", &Number);
         TextPut(Text, "  ");
-        ReportpPutForeign(JsonString(Request, "device", "(the driver has no named device)"), Text);
+        ReportPutForeign(JsonString(Request, "device", "(the driver has no named device)"), Text);
         TextPrint(Text, "  0x%08llX", (unsigned long long)Number);
         if (!JsonCode(Request, "status", &Number)) {
             TextPut(Text, "  not completed\n");
@@ -338,6 +340,19 @@ ReportpPutEnd(const cJSON *Report, bool WithBugCheck, TEXT *Text)
     }
 }
 
+void
+ReportPutFinding(const cJSON *Finding, TEXT *Text)
+{
+    ReportPutForeign(JsonString(Finding, "rule", "?"), Text);
+    if (JsonCount(Finding, "count") > 1) {
+        TextPrint(Text, " (%llu times)", (unsigned long long)JsonCount(Finding, "count"));
+    }
+    TextPut(Text, ": ");
+    ReportPutForeign(JsonString(Finding, "text", "?"), Text);
+    TextPut(Text, "\n");
+    ReportPutStack(Finding, Text);
+}
+
 static void
 ReportpPutFindings(const cJSON *Report, TEXT *Text)
 {
@@ -353,15 +368,23 @@ ReportpPutFindings(const cJSON *Report, TEXT *Text)
         }
         Shown += 1;
         TextPrint(Text, "\n%d. ", Shown);
-        ReportpPutForeign(JsonString(Finding, "rule", "?"), Text);
-        if (JsonCount(Finding, "count") > 1) {
-            TextPrint(Text, " (%llu times)", (unsigned long long)JsonCount(Finding, "count"));
-        }
-        TextPut(Text, ": ");
-        ReportpPutForeign(JsonString(Finding, "text", "?"), Text);
-        TextPut(Text, "\n");
-        ReportpPutStack(Finding, Text);
+        ReportPutFinding(Finding, Text);
     }
+}
+
+/*
+ * How many runs of --fail stacks were not survived.
+ */
+static int
+ReportpLostRuns(const cJSON *Report)
+{
+    const cJSON *Run;
+    int Count = 0;
+
+    cJSON_ArrayForEach(Run, JsonMember(JsonMember(Report, "fail"), "runs")) {
+        Count += !JsonTrue(Run, "survived");
+    }
+    return Count;
 }
 
 /*
@@ -373,23 +396,29 @@ ReportpPutVerdict(const cJSON *Report, TEXT *Text)
     int Count = cJSON_GetArraySize(JsonMember(Report, "findings"));
     const char *Separator = "";
     uint64_t Entry;
+    int Lost;
 
     TextPut(Text, "\n== ");
     if (cJSON_IsObject(JsonMember(Report, "stop"))) {
         TextPut(Text, "stopped before the end");
         Separator = ", ";
     }
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         TextPrint(Text, "%sDriverEntry failed", Separator);
         Separator = ", ";
     }
     if (cJSON_IsObject(JsonMember(Report, "bugcheck"))) {
         TextPrint(Text, "%sbug check ", Separator);
-        ReportpPutBugCheckName(JsonMember(Report, "bugcheck"), Text);
+        ReportPutBugCheckName(JsonMember(Report, "bugcheck"), Text);
         Separator = ", ";
     }
     if (Count != 0) {
         TextPrint(Text, "%s%d finding%s", Separator, Count, Count == 1 ? "" : "s");
+        Separator = ", ";
+    }
+    Lost = ReportpLostRuns(Report);
+    if (Lost != 0) {
+        TextPrint(Text, "%s%d failure%s not survived", Separator, Lost, Lost == 1 ? "" : "s");
     } else if (*Separator == 0) {
         TextPut(Text, "nothing found");
     }
@@ -401,6 +430,7 @@ ReportRender(const cJSON *Report, bool WithBugCheck, TEXT *Text)
 {
     ReportpPutTitle(Report, Text);
     ReportpPutLife(Report, Text);
+    FailuresRender(Report, WithBugCheck, Text);
     ReportpPutRequests(Report, Text);
     ReportpPutEnd(Report, WithBugCheck, Text);
     ReportpPutFindings(Report, Text);

@@ -29,4 +29,22 @@ ReportRender(const cJSON *Report, bool WithBugCheck, TEXT *Text);
 void
 ReportRenderStop(const cJSON *Report, TEXT *Text);
 
+/* --- Pieces of it, for its other parts --- */
+
+/* Append a string from outside, control characters made visible. */
+void
+ReportPutForeign(const char *String, TEXT *Text);
+
+/* One line for each frame of Owner's member "stack"; nothing if Owner is NULL or has none. */
+void
+ReportPutStack(const cJSON *Owner, TEXT *Text);
+
+/* "BAD_POOL_CALLER (0x000000C2)", or the code alone if it has no name. */
+void
+ReportPutBugCheckName(const cJSON *BugCheck, TEXT *Text);
+
+/* Rule, text and stack of a finding. */
+void
+ReportPutFinding(const cJSON *Finding, TEXT *Text);
+
 #endif

@@ -256,19 +256,36 @@ SymbolspAsk(SYMBOL_TABLE *Table)
     free(Tool);
 }
 
+static void
+SymbolspAddFindings(SYMBOL_TABLE *Table, const cJSON *Owner)
+{
+    const cJSON *Finding;
+
+    cJSON_ArrayForEach(Finding, JsonMember(Owner, "findings")) {
+        SymbolspAddStack(Table, Finding);
+    }
+}
+
 void
 SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath, bool MachineFixed)
 {
     SYMBOL_TABLE Table = {.ImageName = JsonString(Report, "image", ""), .MachineFixed = MachineFixed};
-    const cJSON *Finding;
+    const cJSON *Member;
     int File;
 
     Table.Paths[SymbolFileImage] = SymbolspNameFile(ImagePath);
     Table.Paths[SymbolFileMachine] = SymbolspNameFile(MachinePath);
     SymbolspAddStack(&Table, JsonMember(Report, "bugcheck"));
     SymbolspAddStack(&Table, JsonMember(Report, "stop"));
-    cJSON_ArrayForEach(Finding, JsonMember(Report, "findings")) {
-        SymbolspAddStack(&Table, Finding);
+    SymbolspAddFindings(&Table, Report);
+    cJSON_ArrayForEach(Member, JsonMember(JsonMember(Report, "fail"), "failures")) {
+        SymbolspAddStack(&Table, Member);
+    }
+    cJSON_ArrayForEach(Member, JsonMember(JsonMember(Report, "fail"), "runs")) {
+        SymbolspAddStack(&Table, Member);
+        SymbolspAddStack(&Table, JsonMember(Member, "bugcheck"));
+        SymbolspAddStack(&Table, JsonMember(Member, "stop"));
+        SymbolspAddFindings(&Table, Member);
     }
     if (Table.Count != 0) {
         SymbolspAsk(&Table);

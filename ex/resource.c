@@ -20,6 +20,7 @@
  * Document: "Introduction to ERESOURCE Routines".
  */
 #include "ex.h"
+#include <mm/phys/inject.h>
 #include <ntexport.h>
 
 #define EXP_RESOURCE_EXCLUSIVE 0x80 /* in Flag */
@@ -236,10 +237,11 @@ static BOOLEAN
 ExpGrowTable(PERESOURCE Resource, ULONG SeenSize)
 {
     ULONG Size = SeenSize == 0 ? EXP_FIRST_TABLE : SeenSize * 2;
-    POWNER_ENTRY Table = ExAllocatePool2(POOL_FLAG_NON_PAGED, Size * sizeof(*Table), EXP_RESOURCE_TAG);
-    POWNER_ENTRY Spare = Table;
+    POWNER_ENTRY Table, Spare;
     KIRQL OldIrql;
 
+    MiInjectExempt();
+    Table = Spare = ExAllocatePool2(POOL_FLAG_NON_PAGED, Size * sizeof(*Table), EXP_RESOURCE_TAG);
     if (Table == NULL) {
         return FALSE;
     }

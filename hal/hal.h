@@ -116,6 +116,9 @@ typedef struct _HAL_LOADER_BLOCK {
     ULONG64 PageFileBytes;
     const char *MachineName;
     const char *Isolation;  /* how user mode is kept from system pages; "none" if it is not */
+    const char *Fail;       /* which requests of the image are refused, as MiInjectStartImages reads it; NULL: none */
+    const char *Test;       /* for programs of tests: what they are to do, in their own words; NULL: everything */
+    BOOLEAN NoVerify;       /* run without the verifier */
 } HAL_LOADER_BLOCK, *PHAL_LOADER_BLOCK;
 
 /* Base of the direct map: all RAM, read-write, no-execute. Frame n is at HalDirectMapBase + n * PAGE_SIZE. */

@@ -4,6 +4,7 @@
 typedef enum _HALP_OPTION_KIND {
     HalpOptionFlag,  /* no value: the BOOLEAN at Offset is set */
     HalpOptionULong64,
+    HalpOptionText,
     HalpOptionOther, /* Take has it */
 } HALP_OPTION_KIND;
 
@@ -195,6 +196,9 @@ HalpTakeDrive(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
 static const HALP_OPTION HalpOptions[] = {
     {"seed", HalpOptionULong64, FIELD_OFFSET(HAL_LOADER_BLOCK, Seed), NULL},
     {"pagefile", HalpOptionULong64, FIELD_OFFSET(HAL_LOADER_BLOCK, PageFileBytes), NULL},
+    {"fail", HalpOptionText, FIELD_OFFSET(HAL_LOADER_BLOCK, Fail), NULL},
+    {"no-verify", HalpOptionFlag, FIELD_OFFSET(HAL_LOADER_BLOCK, NoVerify), NULL},
+    {"test", HalpOptionText, FIELD_OFFSET(HAL_LOADER_BLOCK, Test), NULL},
     {"drive", HalpOptionOther, 0, HalpTakeDrive},
     {"image", HalpOptionOther, 0, HalpTakeImage},
     {"registry", HalpOptionOther, 0, HalpTakeRegistry},
@@ -239,6 +243,9 @@ HalpTakeOption(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
         break;
     case HalpOptionULong64:
         *(PULONG64)((PUCHAR)LoaderBlock + Option->Offset) = HalpOptionNumber(Name, Value, 0, MAXULONGLONG);
+        break;
+    case HalpOptionText:
+        *(const char **)((PUCHAR)LoaderBlock + Option->Offset) = Value;
         break;
     case HalpOptionOther:
         Option->Take(LoaderBlock, Name, Value);

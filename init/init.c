@@ -96,7 +96,7 @@ InitpPhaseOne(PVOID Context)
         if (KTestRunAll == NULL) {
             InitpFail("no image to run");
         }
-        HalExit(KTestRunAll(Loader->ImageCount == 0 ? NULL : Loader->Images[0].Name) == 0 ? 0 : 1);
+        HalExit(KTestRunAll(Loader->Test) == 0 ? 0 : 1);
     }
     if (!NT_SUCCESS(PsCreateCoreThread(InitpIdleWorkThread, NULL, 0, NULL))) {
         InitpFail("not enough memory to start; give --memory more");
@@ -106,12 +106,23 @@ InitpPhaseOne(PVOID Context)
     HalExit(ExitStatus);
 }
 
+/* Without the verifier: what Windows itself checks stays, and what Driver Verifier adds goes. */
+static VOID
+InitpDropVerifier(VOID)
+{
+    MiPoolVerify = FALSE;
+    MiPoolTrack = FALSE;
+    KiVerifierOn = FALSE;
+}
+
 VOID DECLSPEC_NORETURN
 KiSystemStartup(PHAL_LOADER_BLOCK LoaderBlock)
 {
-
     KiStopHandler = InitHandleStop;
     KiInitializeKernel(LoaderBlock);
+    if (LoaderBlock->NoVerify) {
+        InitpDropVerifier();
+    }
     MiInitializePhysical(LoaderBlock);
     MiInitializeSystemSpace(LoaderBlock);
     MiInitializePools(LoaderBlock);

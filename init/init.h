@@ -41,6 +41,9 @@ VOID InitSendRequests(PDRIVER_OBJECT Driver);
 /* The part of the report about them. Any IRQL. */
 VOID InitWriteRequests(VOID);
 
+/* Record a finding about the driver's life, unless the verifier is off. */
+VOID InitReportFinding(const KI_FINDING *Finding);
+
 /* Record as findings what the image still holds. PASSIVE_LEVEL, after the image has been unloaded or has failed. */
 VOID InitFindLeaks(VOID);
 
@@ -55,6 +58,16 @@ VOID InitWritePoolReport(VOID);
 VOID InitNotePoolTags(VOID);
 /* Four printable characters of a pool tag, terminated; NULL if the tag is zero. */
 const char *InitTagText(ULONG Tag, CHAR Text[5]);
+
+/* Between the start of the driver and the end of its life, refuse the requests that the loader block names (fail.c). */
+VOID InitStartFailures(VOID);
+VOID InitStopFailures(VOID);
+/* How many requests of the image were refused. Any IRQL. */
+ULONG64 InitFailures(VOID);
+/* The part of the report about them. Any IRQL. */
+VOID InitWriteFailures(VOID);
+/* A member "stack" of the report. Any IRQL. */
+VOID InitWriteStack(PVOID const *Frames, ULONG Count);
 
 /* Tell the trap handler what higher layers know of an address (fault.c). */
 VOID InitRegisterFaults(VOID);

@@ -141,7 +141,7 @@ InitpReportRequest(PINIT_REQUEST Request, const char *Rule, const char *What)
     KI_FINDING Finding = {.Rule = Rule};
 
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "device control 0x%08X %s", Request->Asked->Code, What);
-    KiReportFinding(&Finding);
+    InitReportFinding(&Finding);
 }
 
 /* The request has been completed: keep what there is to say of it. */

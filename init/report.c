@@ -31,8 +31,8 @@ InitpFrame(ULONG64 Address)
     InitJsonClose('}');
 }
 
-static VOID
-InitpStack(PVOID const *Frames, ULONG Count)
+VOID
+InitWriteStack(PVOID const *Frames, ULONG Count)
 {
     InitJsonOpen("stack", '[');
     for (ULONG Index = 0; Index < Count; Index += 1) {
@@ -105,7 +105,7 @@ InitpBugCheck(const KI_STOP *Stop)
         InitJsonHex(NULL, Stop->Parameters[Index], 16);
     }
     InitJsonClose(']');
-    InitpStack(Stop->Frames, Stop->FrameCount);
+    InitWriteStack(Stop->Frames, Stop->FrameCount);
     InitJsonClose('}');
 }
 
@@ -148,9 +148,9 @@ InitpStop(const KI_STOP *Stop)
                                    (Stop->Kind == KiStopTimeOut && !InitpShowsImage(Stop)))) {
         /* Nobody runs, or somebody else: where the driver's thread waits is what matters. */
         FrameCount = KiCaptureThreadStack(InitRun.Thread, Frames, RTL_NUMBER_OF(Frames));
-        InitpStack(Frames, FrameCount);
+        InitWriteStack(Frames, FrameCount);
     } else {
-        InitpStack(Stop->Frames, Stop->FrameCount);
+        InitWriteStack(Stop->Frames, Stop->FrameCount);
     }
     InitJsonClose('}');
 }
@@ -191,7 +191,7 @@ InitpFindings(VOID)
         InitJsonText("tag", InitTagText(Finding->Tag, Tag));
         InitJsonText("type", Finding->Type);
         InitJsonNumber("count", Finding->Count);
-        InitpStack(Finding->Frames, Finding->FrameCount);
+        InitWriteStack(Finding->Frames, Finding->FrameCount);
         InitJsonClose('}');
     }
     InitJsonClose(']');
@@ -286,12 +286,14 @@ InitWriteReport(const KI_STOP *Stop, ULONG ExitStatus)
     InitJsonText("isolation", Loader->Isolation);
     InitJsonNumber("memory", Loader->MemoryBytes);
     InitJsonNumber("processors", HalProcessorCount());
+    InitJsonBoolean("verifier", !Loader->NoVerify);
     InitJsonNumber("exit", ExitStatus);
     InitpDriver();
     InitpModules();
     InitpBugCheck(Stop);
     InitpStop(Stop);
     InitpMissing();
+    InitWriteFailures();
     InitWriteRequests();
     InitpFindings();
     InitWritePoolReport();

@@ -84,6 +84,14 @@ InitpUnloadDriver(PDRIVER_OBJECT Driver)
     }
 }
 
+VOID
+InitReportFinding(const KI_FINDING *Finding)
+{
+    if (KiVerifierOn) {
+        KiReportFinding(Finding);
+    }
+}
+
 /* Nothing may call into an image that is gone: stop its timers, DPCs and callbacks, and say so. */
 static VOID
 InitpStopCalls(PLDR_MODULE Module)
@@ -97,7 +105,7 @@ InitpStopCalls(PLDR_MODULE Module)
         KI_FINDING Finding = {.Rule = "timer-left", .Address = (ULONG64)Timer, .Text = "a timer is still set"};
 
         KeCancelTimer(Timer);
-        KiReportFinding(&Finding);
+        InitReportFinding(&Finding);
     }
     while (CmRemoveCallback(Start, End, &Filter)) {
         KI_FINDING Finding = {.Rule = "callback-left", .Address = (ULONG64)Filter.Function,
@@ -110,7 +118,7 @@ InitpStopCalls(PLDR_MODULE Module)
         KI_FINDING Finding = {.Rule = "dpc-left", .Address = (ULONG64)Dpc, .Text = "a DPC is still queued"};
 
         KeRemoveQueueDpc(Dpc);
-        KiReportFinding(&Finding);
+        InitReportFinding(&Finding);
     }
 }
 
@@ -130,7 +138,8 @@ InitpSettle(VOID)
 static ULONG
 InitpExitStatus(VOID)
 {
-    if (!NT_SUCCESS(InitRun.EntryStatus)) {
+    /* A driver that was refused what it needs may give up: what counts is what it leaves behind. */
+    if (!NT_SUCCESS(InitRun.EntryStatus) && InitFailures() == 0) {
         return INIT_EXIT_IMAGE_FAILED;
     }
     return KiGetFinding(0) != NULL ? INIT_EXIT_FINDING : INIT_EXIT_CLEAN;
@@ -156,6 +165,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
     }
     InitpFillRegistry(File, RegistryPath);
     InitNotePoolTags();
+    InitStartFailures();
     InitpStartDriver(Driver, RegistryPath);
     if (NT_SUCCESS(InitRun.EntryStatus)) {
         LdrDiscardSections(InitRun.Module);
@@ -164,8 +174,11 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
         InitpUnloadDriver(Driver);
     }
     InitpSettle();
+    InitStopFailures();
     /* Leftovers are looked at while the image is there: lists may lie in it. */
-    InitFindLeaks();
+    if (KiVerifierOn) {
+        InitFindLeaks();
+    }
     if (InitRun.Unloaded || !NT_SUCCESS(InitRun.EntryStatus)) {
         InitpStopCalls(InitRun.Module);
         MiForgetLookasideLists(InitRun.Module->Base, InitRun.Module->Size);

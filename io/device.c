@@ -10,6 +10,7 @@
  * Lock: IopLock for the lists, attachments and stack sizes. Document: "Introduction to Device Objects".
  */
 #include "iop.h"
+#include <mm/phys/inject.h>
 #include <mm/pool/pool.h>
 
 #define IOP_DEVICE_TAG 0x69766544u /* "Devi" */
@@ -28,6 +29,9 @@ IopMakeObject(POBJECT_TYPE Type, SIZE_T Size, PVOID *Object, PBOOLEAN Image, PUL
     PVOID Frames[IOP_STACK_FRAMES];
     NTSTATUS Status;
 
+    if (MiInjectRequest()) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     *Image = KiInImageCode();
     *StackId = *Image ? MiNotePoolStack(Frames, KiCaptureImageStack(Frames, IOP_STACK_FRAMES)) : 0;
     KiEnterBoundary();

@@ -7,6 +7,7 @@
  * Lock: IopLock for the list of extensions. Document: "Introduction to Driver Objects".
  */
 #include "iop.h"
+#include <mm/phys/inject.h>
 
 #define IOP_DRIVER_TAG 0x76697244u    /* "Driv" */
 #define IOP_EXTENSION_TAG 0x65697244u /* "Drie" */
@@ -185,10 +186,13 @@ IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentif
     BOOLEAN Taken;
     KIRQL OldIrql;
 
+    *DriverObjectExtension = NULL;
+    if (MiInjectRequest()) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     KiEnterBoundary();
     Client = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(*Client) + DriverObjectExtensionSize, IOP_EXTENSION_TAG);
     KiLeaveBoundary();
-    *DriverObjectExtension = NULL;
     if (Client == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }

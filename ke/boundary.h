@@ -54,6 +54,9 @@
 
 #include <wdm.h>
 
+/* In Index: this call was put to failure injection, which hears of each once (mm/phys/inject.h). */
+#define KI_BOUNDARY_ASKED 0x80000000u
+
 /* Registers that a called routine preserves, as the Microsoft x64 convention has them. */
 typedef struct _KI_BOUNDARY_RECORD {
     ULONG64 Rip; /* where the call returns to */
@@ -67,7 +70,7 @@ typedef struct _KI_BOUNDARY_RECORD {
     ULONG64 R14;
     ULONG64 R15;
     ULONG Kind;  /* KI_BOUNDARY_* */
-    ULONG Index; /* of the export in KiExportTable */
+    ULONG Index; /* of the export in KiExportTable; with KI_BOUNDARY_ASKED for the life of one call */
     PVOID Data;  /* TRAP, HANDLER, GUARD only */
 #ifdef NTMM_SANITIZED
     /* Xmm6 to Xmm15: sanitizer run times do not spare them as the convention demands. */

@@ -13,6 +13,7 @@
  */
 #include "obp.h"
 #include <ntexport.h>
+#include <mm/phys/inject.h>
 #include <mm/pool/pool.h>
 
 #define OBP_KERNEL_BITS 0xFFFFFFFF80000000ull
@@ -83,6 +84,9 @@ ObMakeHandle(PVOID Object, ACCESS_MASK DesiredAccess, ULONG Attributes, PHANDLE 
     ULONG Index;
     NTSTATUS Status;
 
+    if (MiInjectRequest()) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
     Entry.Access = ObpGrantedAccess(Type, DesiredAccess);
     Entry.Attributes = Attributes & (OBJ_INHERIT | OBJ_KERNEL_HANDLE);
     if (KiInImageCode()) {

@@ -5,7 +5,6 @@
  * may have more, in its file HALP_WORDS_FILE, each ended by a zero byte, so that a value can have any other. What the
  * options mean is in hal/option.c, but for
  *
- *   test=WORD               kernel tests only: picks tests by name
  *   processors=N            at most so many of those that there are
  *   show=serial             the memory map and the report go to the first serial port, for a person or where there is no other
  *   memory=                 for whoever made the machine; ignored
@@ -94,14 +93,6 @@ HalpSplitWord(char *Word)
     return NULL;
 }
 
-static VOID
-HalpTakeTest(PHAL_LOADER_BLOCK LoaderBlock, const char *Value)
-{
-    if (Value == NULL) {
-        HalpRefuseOption("test", NULL, "needs a value");
-    }
-    LoaderBlock->Images[0].Name = Value;
-    LoaderBlock->ImageCount = MAX(LoaderBlock->ImageCount, 1);
 }
 
 static VOID
@@ -110,9 +101,7 @@ HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
     char *Value;
 
     Value = HalpSplitWord(Word);
-    if (HalpSameText(Word, "test")) {
-        HalpTakeTest(LoaderBlock, Value);
-    } else if (HalpSameText(Word, "processors") && Value != NULL) {
+    if (HalpSameText(Word, "processors") && Value != NULL) {
         HalpProcessorLimit = (ULONG)HalpOptionNumber(Word, Value, 1, HAL_MAXIMUM_PROCESSORS);
     } else if (HalpSameText(Word, "show") && Value != NULL && HalpSameText(Value, "serial")) {
         HalpShowOnSerial = TRUE;

@@ -5,7 +5,7 @@
  *   ntmm-hosted --memory BYTES --processors N --seed N [--pagefile BYTES] [--nodes N]
  *               [--report-fd FD] [--timeout-ms N] [--drive L:=DIR]...
  *               [--ioctl CODE:OUTPUT:DEVICE [--ioctl-hex BYTES | --ioctl-file FILE]]...
- *               [--registry FILE] [IMAGE...]
+ *               [--registry FILE] [--fail RULE] [--no-verify] [--test WORDS] [IMAGE...]
  *   ntmm-hosted --exports      what images can import, as a .def file for an import library
  *
  * The supervisor (cli/) starts it and has checked what a person typed; here a mistake is one line

@@ -5,8 +5,8 @@
 #include "inject.h"
 
 /* The mode is set last: from then on requests are counted. */
-static VOID
-MipStartInjection(MI_INJECT_MODE Mode, ULONG64 Nth, ULONG RatePerMillion, ULONG64 Seed)
+VOID
+MiInjectStart(MI_INJECT_MODE Mode, ULONG64 Nth, ULONG RatePerMillion, ULONG64 Seed)
 {
     MiSetInjectMode(MiInjectOff);
     MiInject.Nth = Nth;
@@ -20,19 +20,26 @@ MipStartInjection(MI_INJECT_MODE Mode, ULONG64 Nth, ULONG RatePerMillion, ULONG6
 VOID
 MiInjectStartNth(ULONG64 Nth)
 {
-    MipStartInjection(MiInjectNth, Nth, 0, 0);
+    MiInjectStart(MiInjectNth, Nth, 0, 0);
 }
 
 VOID
 MiInjectStartFromNth(ULONG64 Nth)
 {
-    MipStartInjection(MiInjectFromNth, Nth, 0, 0);
+    MiInjectStart(MiInjectFromNth, Nth, 0, 0);
 }
 
 VOID
 MiInjectStartRate(ULONG RatePerMillion, ULONG64 Seed)
 {
-    MipStartInjection(MiInjectRate, 0, RatePerMillion, Seed);
+    MiInjectStart(MiInjectRate, 0, RatePerMillion, Seed);
+}
+
+VOID
+MiInjectStartHook(BOOLEAN (*Hook)(VOID))
+{
+    MiInject.Hook = Hook;
+    MiInjectStart(MiInjectHook, 0, 0, 0);
 }
 
 ULONG64
@@ -99,35 +106,45 @@ MipReadRate(const char *Text, ULONG *RatePerMillion)
     return *RatePerMillion <= 1000000;
 }
 
+/* A count from 1; FALSE if the text is none. */
+static BOOLEAN
+MipReadCount(const char *Text, PULONG64 Count)
+{
+    ULONG Digits;
+
+    Text = MipReadDigits(Text, 18, Count, &Digits);
+    return Text != NULL && *Text == 0 && *Count != 0;
+}
+
+MI_INJECT_MODE
+MiInjectReadRule(const char *Text, PULONG64 Nth, PULONG RatePerMillion)
+{
+    const char *Rest;
+
+    *Nth = 0;
+    *RatePerMillion = 0;
+    if ((Rest = MipSkipWord(Text, "rate:")) != NULL) {
+        return MipReadRate(Rest, RatePerMillion) ? MiInjectRate : MiInjectOff;
+    }
+    if ((Rest = MipSkipWord(Text, "nth:")) != NULL) {
+        return MipReadCount(Rest, Nth) ? MiInjectNth : MiInjectOff;
+    }
+    if ((Rest = MipSkipWord(Text, "from:")) != NULL) {
+        return MipReadCount(Rest, Nth) ? MiInjectFromNth : MiInjectOff;
+    }
+    return MiInjectOff;
+}
+
 NTSTATUS
 MiInjectStartText(const char *Text, ULONG64 Seed)
 {
-    const char *Rest;
     ULONG64 Nth;
-    ULONG Value;
+    ULONG Rate;
+    MI_INJECT_MODE Mode = MiInjectReadRule(Text, &Nth, &Rate);
 
-    if ((Rest = MipSkipWord(Text, "rate:")) != NULL) {
-        if (!MipReadRate(Rest, &Value)) {
-            return STATUS_INVALID_PARAMETER;
-        }
-        MiInjectStartRate(Value, Seed);
-        return STATUS_SUCCESS;
+    if (Mode == MiInjectOff) {
+        return STATUS_INVALID_PARAMETER;
     }
-    if ((Rest = MipSkipWord(Text, "nth:")) != NULL) {
-        Rest = MipReadDigits(Rest, 18, &Nth, &Value);
-        if (Rest == NULL || *Rest != 0 || Nth == 0) {
-            return STATUS_INVALID_PARAMETER;
-        }
-        MiInjectStartNth(Nth);
-        return STATUS_SUCCESS;
-    }
-    if ((Rest = MipSkipWord(Text, "from:")) != NULL) {
-        Rest = MipReadDigits(Rest, 18, &Nth, &Value);
-        if (Rest == NULL || *Rest != 0 || Nth == 0) {
-            return STATUS_INVALID_PARAMETER;
-        }
-        MiInjectStartFromNth(Nth);
-        return STATUS_SUCCESS;
-    }
-    return STATUS_INVALID_PARAMETER;
+    MiInjectStart(Mode, Nth, Rate, Seed);
+    return STATUS_SUCCESS;
 }

@@ -70,7 +70,7 @@ MipTryContiguous(const MI_CONTIGUOUS_REQUEST *Request, PVOID *BaseAddress)
     PVOID Va;
 
     /* Prepare. */
-    if (!MiChargeNonpaged(Request->PageCount)) {
+    if (MiInjectRequest() || !MiChargeNonpaged(Request->PageCount)) {
         return STATUS_NO_MEMORY;
     }
     Tracked = MiAllocateTracked(MiTrackContiguous);

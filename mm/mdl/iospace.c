@@ -136,7 +136,7 @@ MipMapIoSpace(const MI_IO_RANGE *Range)
     PUCHAR Va;
 
     MiVerifyIrql(0x73, DISPATCH_LEVEL, Range->Address, Range->Bytes);
-    if (!MiIsCacheType(Range->CacheType) || !MipRangeMayBeMapped(Range)) {
+    if (!MiIsCacheType(Range->CacheType) || !MipRangeMayBeMapped(Range) || MiInjectRequest()) {
         return NULL;
     }
 

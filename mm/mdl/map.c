@@ -294,7 +294,7 @@ MipMapMdl(PMDL Mdl, MEMORY_CACHING_TYPE CacheType, ULONG Priority)
                           .Guards = (Priority & MdlMappingWithGuardPtes) != 0};
     PMI_TRACKED Tracked;
 
-    if (Mapping.PageCount == 0 || !MiIsCacheType(CacheType) || !MipPriorityAllows(Priority)) {
+    if (Mapping.PageCount == 0 || !MiIsCacheType(CacheType) || MiInjectRequest() || !MipPriorityAllows(Priority)) {
         return NULL;
     }
     Tracked = MiAllocateTracked(MiTrackMapping);
@@ -350,6 +350,9 @@ MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMo
                          Mdl);
     }
     MiCheckMappable(Mdl, MI_MAY_NOT_MAP);
+    if (BugCheckOnFailure && !(MiMdlFlags(Mdl) & MDL_MAPPING_CAN_FAIL)) {
+        MiInjectExempt();
+    }
     Va = MipMapMdl(Mdl, CacheType, Priority);
     if (Va == NULL && BugCheckOnFailure && !(MiMdlFlags(Mdl) & MDL_MAPPING_CAN_FAIL)) {
         MipNoMoreSystemPtes(MiMdlPageCount(Mdl));
@@ -373,6 +376,9 @@ MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode)
     MiReportObsolete(
         "MmMapLockedPages bug-checks on failure; use MmMapLockedPagesSpecifyCache (rule 0xC4/0x81)", Mdl);
     MiCheckMappable(Mdl, MI_MAY_NOT_MAP);
+    if (!(MiMdlFlags(Mdl) & MDL_MAPPING_CAN_FAIL)) {
+        MiInjectExempt();
+    }
     Va = MipMapMdl(Mdl, MmCached, HighPagePriority);
     if (Va == NULL && !(MiMdlFlags(Mdl) & MDL_MAPPING_CAN_FAIL)) {
         MipNoMoreSystemPtes(MiMdlPageCount(Mdl));
@@ -531,7 +537,7 @@ MmMapMdl(PMDL MemoryDescriptorList, ULONG Protection, PMM_MDL_ROUTINE DriverRout
         return STATUS_INVALID_PAGE_PROTECTION;
     }
     MiCheckMappable(MemoryDescriptorList, 0);
-    if (Mapping.PageCount == 0 || !MipMakeMapping(&Mapping)) {
+    if (Mapping.PageCount == 0 || MiInjectRequest() || !MipMakeMapping(&Mapping)) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     Unwound = KiCallRoutineGuarded((PVOID)DriverRoutine, (ULONG_PTR)DriverContext,

@@ -5,6 +5,7 @@
 #define MM_MDL_MDLP_H
 
 #include <ke/finding.h>
+#include <mm/phys/inject.h>
 #include <mm/phys/pfn.h>
 #include <mm/pool/pool.h>
 #include <mm/pte/pte.h>

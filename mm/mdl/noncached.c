@@ -58,7 +58,7 @@ MipAllocateOwned(MI_TRACK_KIND Kind, SIZE_T NumberOfBytes, ULONG GetFlags, MEMOR
     PMI_TRACKED Tracked;
     PVOID Va;
 
-    if (PageCount == 0 || !MiChargeNonpaged(PageCount)) {
+    if (PageCount == 0 || MiInjectRequest() || !MiChargeNonpaged(PageCount)) {
         return NULL;
     }
     Tracked = MiAllocateTracked(Kind);

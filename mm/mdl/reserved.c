@@ -76,7 +76,7 @@ MmAllocateMappingAddressEx(SIZE_T NumberOfBytes, ULONG PoolTag, ULONG Flags)
     if (NumberOfBytes == 0) {
         KeBugCheckEx(SYSTEM_PTE_MISUSE, 0x100, 0, PoolTag, (ULONG_PTR)__builtin_return_address(0));
     }
-    if (PoolTag == 0 || (Flags & ~MM_MAPPING_ADDRESS_DIVISIBLE) != 0) {
+    if (PoolTag == 0 || (Flags & ~MM_MAPPING_ADDRESS_DIVISIBLE) != 0 || MiInjectRequest()) {
         return NULL;
     }
     Tracked = MiAllocateTracked(MiTrackReservedMapping);

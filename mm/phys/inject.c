@@ -1,5 +1,5 @@
 /*
- * Failure injection: the decision. See inject.h; modes are set in mm/debug/inject.c.
+ * Failure injection: the decisions. See inject.h; modes are set in mm/debug/inject.c.
  */
 #include "inject.h"
 
@@ -17,28 +17,51 @@ MipInjectRandom(VOID)
     return Value ^ (Value >> 31);
 }
 
-/* Count the request and say whether it fails. */
+BOOLEAN
+MiInjectRuleFails(ULONG Rule, ULONG64 Request)
+{
+    switch (Rule) {
+    case MiInjectNth:
+        return Request == MiInject.Nth;
+    case MiInjectFromNth:
+        return Request >= MiInject.Nth;
+    case MiInjectRate:
+        return MipInjectRandom() % 1000000 < MiInject.RatePerMillion;
+    case MiInjectHook:
+        return MiInject.Hook();
+    default:
+        return FALSE;
+    }
+}
+
+/* Count what the core asks for and say whether it fails. */
 BOOLEAN
 MiInjectDecide(VOID)
 {
-    ULONG64 Request = __atomic_add_fetch(&MiInject.Requests, 1, __ATOMIC_RELAXED);
-    BOOLEAN Fail = FALSE;
+    ULONG Mode = __atomic_load_n(&MiInject.Mode, __ATOMIC_ACQUIRE);
 
-    switch (__atomic_load_n(&MiInject.Mode, __ATOMIC_ACQUIRE)) {
-    case MiInjectNth:
-        Fail = Request == MiInject.Nth;
-        break;
-    case MiInjectFromNth:
-        Fail = Request >= MiInject.Nth;
-        break;
-    case MiInjectRate:
-        Fail = MipInjectRandom() % 1000000 < MiInject.RatePerMillion;
-        break;
-    default:
-        break;
+    if (Mode == MiInjectImage ||
+        !MiInjectRuleFails(Mode, __atomic_add_fetch(&MiInject.Requests, 1, __ATOMIC_RELAXED))) {
+        return FALSE;
     }
-    if (Fail) {
-        __atomic_fetch_add(&MiInject.Failures, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&MiInject.Failures, 1, __ATOMIC_RELAXED);
+    return TRUE;
+}
+
+/* Say whether a request that images can make fails. */
+BOOLEAN
+MiInjectDecideRequest(VOID)
+{
+    if (__atomic_load_n(&MiInject.Mode, __ATOMIC_ACQUIRE) != MiInjectImage) {
+        return MiInjectDecide();
     }
-    return Fail;
+    return MiInject.ImageRequest(FALSE);
+}
+
+VOID
+MiInjectExemptRequest(VOID)
+{
+    if (__atomic_load_n(&MiInject.Mode, __ATOMIC_ACQUIRE) == MiInjectImage) {
+        MiInject.ImageRequest(TRUE);
+    }
 }

@@ -153,7 +153,7 @@ MipAllocate(PMI_POOL_REQUEST Request, PNTSTATUS Status)
 
     MipCheckIrql(Request);
     *Status = STATUS_INSUFFICIENT_RESOURCES;
-    if (MiInjectFailure()) {
+    if (MiInjectRequest()) {
         return NULL;
     }
     StackId = MipCaptureOwner(&Image);

@@ -17,6 +17,7 @@
  * everything returned.
  */
 #include "ptep.h"
+#include <mm/phys/inject.h>
 
 #define MI_EMPTY_SEGMENTS_KEPT 2
 #define MI_CACHED_SIZES        16 /* reservations of 1..16 pages are cached */
@@ -378,6 +379,9 @@ MiReserveSystemVa(MI_SYSTEM_REGION Region, SIZE_T PageCount, SIZE_T AlignPages)
     MI_ASSERT(HalGetIrql() <= DISPATCH_LEVEL);
     MI_ASSERT((AlignPages & (AlignPages - 1)) == 0);
     if (PageCount == 0 || PageCount > (MiRegions[Region].End - MiRegions[Region].Start) >> PAGE_SHIFT) {
+        return NULL;
+    }
+    if (MiInjectFailure()) {
         return NULL;
     }
     AlignPages = MAX(AlignPages, 1);

@@ -5,6 +5,7 @@
  */
 #include "stack.h"
 #include <ke/exception.h>
+#include <mm/phys/inject.h>
 #include <ntexport.h>
 
 /* Segments that one thread may stand on, the first one counted. */
@@ -80,7 +81,7 @@ KeExpandKernelStackAndCalloutEx(PEXPAND_STACK_CALLOUT Callout, PVOID Parameter, 
     if (MipCountSegments() >= MI_MAXIMUM_SEGMENTS_OF_THREAD) {
         return STATUS_STACK_OVERFLOW;
     }
-    Status = MipMakeSegment(Wait, &Limit, &Base);
+    Status = MiInjectRequest() ? STATUS_NO_MEMORY : MipMakeSegment(Wait, &Limit, &Base);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }

@@ -60,6 +60,7 @@ use warnings;
 our (%Option, @Drive, $Image, $Report, @Words);
 @Words = @ARGV;
 while (@ARGV > 1) {
+    if ($ARGV[0] eq '--no-verify') { $Option{shift @ARGV} = 1; next }
     my ($Name, $Value) = splice @ARGV, 0, 2;
     if ($Name eq '--drive') { push @Drive, $Value } else { $Option{$Name} = $Value }
 }
@@ -78,11 +79,11 @@ sub report {
     my (%Changes) = @_;
     return {
         ntmm => 1, image => 'test.sys', machine => 'hosted', seed => 1, replayable => JSON::PP::true,
-        isolation => 'none', memory => 268435456, processors => 2, exit => 0,
+        isolation => 'none', memory => 268435456, processors => 2, verifier => JSON::PP::true, exit => 0,
         driver => { name => 'test.sys', base => '0x0000400000010000', size => 24576,
                     entry => '0x00000000', unloaded => JSON::PP::true },
         modules => [ { name => 'test.sys', base => '0x0000400000010000', size => 24576 } ],
-        bugcheck => undef, stop => undef, missing_imports => [], findings => [],
+        bugcheck => undef, stop => undef, missing_imports => [], fail => undef, findings => [],
         pool => [ { tag => 'Tour', type => 'Nonp', allocs => 3, frees => 3, diff => 0, bytes => 0 } ],
         pages => { total => 65536, virgin => 65000, zeroed => 100, free => 36,
                    standby => [ 0, 0, 0, 0, 0, 0, 0, 0 ], modified => 0, modified_no_write => 0,

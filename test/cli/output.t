@@ -100,8 +100,8 @@ is_deeply(decode_json($First), $Json, 'the same object');
 leaky('--json', $JsonFile);
 is(slurp($JsonFile), $First, 'the same bytes again');
 my @Order = $First =~ /^  "(\w+)":/mg;
-is("@Order", 'ntmm image machine seed replayable isolation memory processors exit driver modules '
-           . 'bugcheck stop missing_imports findings pool pages page_use commit faults time',
+is("@Order", 'ntmm image machine seed replayable isolation memory processors verifier exit driver modules '
+           . 'bugcheck stop missing_imports fail findings pool pages page_use commit faults time',
    'keys in their documented order');
 is_deeply($Json->{findings}[0]{stack}[0],
           { address => '0x00004000000111A2', module => 'test.sys', offset => '0x11A2',

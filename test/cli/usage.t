@@ -77,8 +77,16 @@ refused(['run', '--machine', 'vax', $Good], q('vax'), 'another machine');
 refused(['run', '--drive', $_, $Good], '--drive', "drive '$_'")
     for 'C', 'C:', 'C:=', '1:=/tmp', 'C=/tmp', 'C:=/nonexistent', "C:=$Good";
 refused(['run', '--drive', 'C:=/tmp', '--drive', 'c:=/usr', $Good], 'C: is given twice', 'one drive twice');
-refused(['run', @$_, $Good], ($_->[0] =~ s/=.*//r) . ' has no effect yet', $_->[0])
-    for ['--fail', 'nth:17'], ['--no-verify'], ['--fail=rate:0.01'];
+like(told('--fail', $_), qr/--fail \Q$_\E /, "failures $_")
+    for 'nth:17', 'nth:999999999999999999', 'from:1', 'rate:0', 'rate:1', 'rate:0.01', 'rate:1.000000', 'rate:0.000001';
+like(told('--fail=stacks'), qr/--fail stacks /, 'failures of each call stack');
+like(told('--no-verify'), qr/--no-verify /, 'no verifier');
+refused(['run', '--fail', $_, $Good], '--fail', "failures '$_'")
+    for 'x', 'nth', 'nth:', 'nth:0', 'nth:1x', 'nth:-1', 'nth:0x11', 'nth:9999999999999999999', 'from:', 'from:0',
+        'rate:', 'rate:2', 'rate:1.5', 'rate:.5', 'rate:0.', 'rate:0.1234567', 'rate:-0', 'rate:1%', 'stacks:',
+        'stacks:1234', 'Stacks', ' stacks';
+refused(['run', '--fail', '--no-verify', $Good], '--fail needs a value', 'failures of no kind');
+refused(['run', '--no-verify=1', $Good], '--no-verify takes no value', 'a value for --no-verify');
 like(told('--ioctl', '0x222003'), qr/--ioctl 2236419:0: /, 'a request by its code alone');
 like(told('--ioctl', '\Device\Foo,0x222003,in=00010203,out=64'),
      qr/--ioctl 2236419:64:\\Device\\Foo --ioctl-hex 00010203 /, 'a request in full');
@@ -112,8 +120,7 @@ $Help = run('run', '--help');
 is($Help->{status}, 0, 'help of run');
 like($Help->{out}, qr/^  \Q$_\E /m, "help of run has $_")
     for qw(--machine --memory --processors --pagefile --drive --seed --timeout --json --report
-           --ioctl --quiet);
-unlike($Help->{out}, qr/--fail|--no-verify/, 'and nothing that is refused');
+           --ioctl --fail --no-verify --quiet);
 my $Version = run('--version');
 is($Version->{status}, 0, 'version');
 like($Version->{out}, qr/\Antmm \d+\.\d+\S*\n\z/, 'version is one line');
