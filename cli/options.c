@@ -231,6 +231,12 @@ OptionpIoctl(RUN_OPTIONS *Options, const char *Value)
 }
 
 static bool
+OptionpSpecialPool(RUN_OPTIONS *Options, const char *Value)
+{
+    return SpecialParse(Value, &Options->Special);
+}
+
+static bool
 OptionpJson(RUN_OPTIONS *Options, const char *Value)
 {
     Options->JsonFile = Value;
@@ -274,6 +280,8 @@ const RUN_OPTION RunOptionTable[] = {
     {"--ioctl", "REQUEST", "[DEVICE,]CODE[,in=HEX|in=@FILE][,out=N] after DriverEntry; repeatable",
      true, OptionpIoctl},
     {"--no-verify", NULL, "switch the verifier off", false, NULL},
+    {"--special-pool", "WHAT", "guard pages around pool blocks: all, a TAG, a SIZE or LOW-HIGH; ',underrun'",
+     true, OptionpSpecialPool},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
     {"--report", "FILE", "write the text report to FILE; - puts it alone on standard output", true,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "request.h"
+#include "special.h"
 
 #define RUN_DRIVE_LETTERS 26
 
@@ -30,6 +31,7 @@ typedef struct _RUN_OPTIONS {
     const char *ReportFile;                 /* "-": standard output */
     RUN_REQUEST Requests[MAXIMUM_REQUESTS];  /* in order */
     unsigned RequestCount;
+    RUN_SPECIAL_POOL Special;
     bool PageFileGiven;
     bool Quiet;
     bool Help;

@@ -112,7 +112,7 @@ $Help = run('run', '--help');
 is($Help->{status}, 0, 'help of run');
 like($Help->{out}, qr/^  \Q$_\E /m, "help of run has $_")
     for qw(--machine --memory --processors --pagefile --drive --seed --timeout --json --report
-           --ioctl --quiet);
+           --ioctl --special-pool --quiet);
 unlike($Help->{out}, qr/--fail|--no-verify/, 'and nothing that is refused');
 my $Version = run('--version');
 is($Version->{status}, 0, 'version');
