@@ -117,7 +117,8 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
 {
     const cJSON *BugCheck = JsonMember(Report, "bugcheck");
     const cJSON *Parameters = JsonMember(BugCheck, "parameters");
-    const char *Name = JsonString(BugCheck, "name", "");
+    const char *Name = JsonString(BugCheck, "name", ""), *Why = JsonString(BugCheck, "text", "");
+    const cJSON *Event;
     uint64_t Code = 0;
     int Index;
 
@@ -138,7 +139,18 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
         ReportpPutForeign(Name, Text);
         TextPut(Text, "\n");
     }
+    if (*Why != 0) {
+        TextPut(Text, "*** ");
+        ReportpPutForeign(Why, Text);
+        TextPut(Text, "\n");
+    }
     ReportpPutStack(BugCheck, Text);
+    cJSON_ArrayForEach(Event, JsonMember(BugCheck, "history")) {
+        TextPut(Text, "  ");
+        ReportpPutForeign(JsonString(Event, "what", "?"), Text);
+        TextPut(Text, " here:\n");
+        ReportpPutStack(Event, Text);
+    }
 }
 
 /*

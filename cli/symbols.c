@@ -267,6 +267,9 @@ SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath, bo
     Table.Paths[SymbolFileMachine] = SymbolspNameFile(MachinePath);
     SymbolspAddStack(&Table, JsonMember(Report, "bugcheck"));
     SymbolspAddStack(&Table, JsonMember(Report, "stop"));
+    cJSON_ArrayForEach(Finding, JsonMember(JsonMember(Report, "bugcheck"), "history")) {
+        SymbolspAddStack(&Table, Finding);
+    }
     cJSON_ArrayForEach(Finding, JsonMember(Report, "findings")) {
         SymbolspAddStack(&Table, Finding);
     }

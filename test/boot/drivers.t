@@ -40,6 +40,9 @@ my %Cases = (
 # How the machine is filled is not the same to the page, so neither is how often a driver that fills it allocates.
 my %NoPool = (oom => 1);
 
+# A real processor does not tell the core that an image writes to CR8 itself; the hosted machine sees it.
+my %Skip = ('misuseirql d1-trim-cr8' => 1);
+
 # Bug checks whose second parameter is a page-table entry.
 my %ShowsPte = ('0x000000BE' => 1, '0x000000FC' => 1);
 
@@ -65,6 +68,7 @@ for my $Name (map { m{([^/]+)\.c$} } sort map { glob "$FindBin::Bin/../drivers/$
 }
 add("sample $_", 'sample', build() . "/samples/$_.sys") for map { m{([^/]+)\.sys$} } sort glob build() . '/samples/*.sys';
 @Runs = grep { $_->[0] =~ /$ENV{NTMM_AMD64_ONLY}/ } @Runs if $ENV{NTMM_AMD64_ONLY};
+@Runs = grep { !$Skip{ $_->[0] } } @Runs;
 cmp_ok(scalar @Runs, '>=', 150, 'the runs') unless $ENV{NTMM_AMD64_ONLY};
 
 # --- What is compared ---
