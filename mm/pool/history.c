@@ -56,7 +56,7 @@ MiWatchPoolFree(ULONG64 Address)
     PMIP_FREE_RECORD Record;
     MI_POOL_BLOCK Block;
 
-    if (!MiPoolTrack || !MipMayLook((PVOID)Address) || !MiFindPoolBlock((PVOID)Address, &Block) ||
+    if (!MiPoolTrack || HalGetIrql() > DISPATCH_LEVEL || !MipMayLook((PVOID)Address) || !MiFindPoolBlock((PVOID)Address, &Block) ||
         Block.Address != (PVOID)Address) {
         return;
     }

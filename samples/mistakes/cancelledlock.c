@@ -4,6 +4,7 @@
  *
  * Run with: --ioctl 0x222000
  * Found as: finding locked-pages in StartTransfer
+ * And also: locked-mdl-freed
  */
 #include "mistake.h"
 
