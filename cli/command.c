@@ -69,6 +69,17 @@ CommandpAddRequests(COMMAND *Command, const RUN_OPTIONS *Options)
     }
 }
 
+/* FLAGS:TAG:LOW:HIGH, as hal/option.c reads it. */
+static void
+CommandpAddSpecialPool(COMMAND *Command, const RUN_SPECIAL_POOL *Special)
+{
+    TEXT Value = {0};
+
+    TextPrint(&Value, "%u:%u:%llu:%llu", (Special->Everything ? 1u : 0) | (Special->Underrun ? 2u : 0),
+              (unsigned)Special->Tag, (unsigned long long)Special->SizeLow, (unsigned long long)Special->SizeHigh);
+    CommandpAdd(Command, "special-pool", Value.Data, false);
+}
+
 void
 CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
 {
@@ -92,6 +103,9 @@ CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
     }
     if (Options->NoVerify) {
         CommandpAdd(Command, "no-verify", NULL, false);
+    }
+    if (Options->Special.Given) {
+        CommandpAddSpecialPool(Command, &Options->Special);
     }
     CommandpAddRequests(Command, Options);
     if (Options->RegistryFile != NULL) {

@@ -326,6 +326,12 @@ OptionpRegistry(RUN_OPTIONS *Options, const char *Value)
 }
 
 static bool
+OptionpSpecialPool(RUN_OPTIONS *Options, const char *Value)
+{
+    return SpecialParse(Value, &Options->Special);
+}
+
+static bool
 OptionpJson(RUN_OPTIONS *Options, const char *Value)
 {
     Options->JsonFile = Value;
@@ -378,6 +384,8 @@ const RUN_OPTION RunOptionTable[] = {
      true, OptionpIoctl},
     {"--registry", "FILE", "a .reg file with what the driver finds in the registry", true, OptionpRegistry},
     {"--no-verify", NULL, "switch the verifier off", true, OptionpNoVerify},
+    {"--special-pool", "WHAT", "guard pages around pool blocks: all, a TAG, a SIZE or LOW-HIGH; ',underrun'",
+     true, OptionpSpecialPool},
     {"--json", "FILE", "write the report as one JSON object; - puts it alone on standard output",
      true, OptionpJson},
     {"--report", "FILE", "write the text report to FILE; - puts it alone on standard output", true,

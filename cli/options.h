@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "request.h"
+#include "special.h"
 
 #define RUN_DRIVE_LETTERS 26
 
@@ -36,6 +37,7 @@ typedef struct _RUN_OPTIONS {
     const char *RegistryFile;               /* a .reg file */
     const char *Fail;                       /* the failures to inject, NULL: none */
     bool NoVerify;
+    RUN_SPECIAL_POOL Special;
     bool PageFileGiven;
     bool Quiet;
     bool Help;

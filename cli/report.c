@@ -116,7 +116,8 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
 {
     const cJSON *BugCheck = JsonMember(Report, "bugcheck");
     const cJSON *Parameters = JsonMember(BugCheck, "parameters");
-    const char *Name = JsonString(BugCheck, "name", "");
+    const char *Name = JsonString(BugCheck, "name", ""), *Why = JsonString(BugCheck, "text", "");
+    const cJSON *Event;
     uint64_t Code = 0;
     int Index;
 
@@ -137,7 +138,18 @@ ReportRenderBugCheck(const cJSON *Report, TEXT *Text)
         ReportPutForeign(Name, Text);
         TextPut(Text, "\n");
     }
+    if (*Why != 0) {
+        TextPut(Text, "*** ");
+        ReportPutForeign(Why, Text);
+        TextPut(Text, "\n");
+    }
     ReportPutStack(BugCheck, Text);
+    cJSON_ArrayForEach(Event, JsonMember(BugCheck, "history")) {
+        TextPut(Text, "  ");
+        ReportPutForeign(JsonString(Event, "what", "?"), Text);
+        TextPut(Text, " here:\n");
+        ReportPutStack(Event, Text);
+    }
 }
 
 /*

@@ -277,6 +277,9 @@ SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath, bo
     Table.Paths[SymbolFileMachine] = SymbolspNameFile(MachinePath);
     SymbolspAddStack(&Table, JsonMember(Report, "bugcheck"));
     SymbolspAddStack(&Table, JsonMember(Report, "stop"));
+    cJSON_ArrayForEach(Member, JsonMember(JsonMember(Report, "bugcheck"), "history")) {
+        SymbolspAddStack(&Table, Member);
+    }
     SymbolspAddFindings(&Table, Report);
     cJSON_ArrayForEach(Member, JsonMember(JsonMember(Report, "fail"), "failures")) {
         SymbolspAddStack(&Table, Member);

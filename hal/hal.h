@@ -88,6 +88,16 @@ typedef struct _HAL_ADDRESS_HOLE {
     ULONG_PTR End;
 } HAL_ADDRESS_HOLE, *PHAL_ADDRESS_HOLE;
 
+/* Which blocks of pool get pages of their own; all zero: none but those that ask. */
+typedef struct _HAL_SPECIAL_POOL {
+    ULONG Flags;        /* HAL_SPECIAL_* */
+    ULONG TagPattern;   /* 0: none */
+    ULONG64 SizeLow;    /* bytes */
+    ULONG64 SizeHigh;   /* 0: none */
+} HAL_SPECIAL_POOL, *PHAL_SPECIAL_POOL;
+#define HAL_SPECIAL_EVERYTHING 0x1
+#define HAL_SPECIAL_UNDERRUN 0x2
+
 /*
  * The address-space layout. System space is [SystemStart, SystemEnd), whole top-level slots of 512 GB;
  * the core places its regions there, by the seed, except in slots named in ReservedSlots (bit n is the
@@ -111,6 +121,7 @@ typedef struct _HAL_LOADER_BLOCK {
     ULONG RequestCount;
     HAL_REQUEST Requests[HAL_MAXIMUM_REQUESTS];
     HAL_IMAGE_FILE Registry; /* a .reg file with what the driver finds in the registry; Name NULL: none */
+    HAL_SPECIAL_POOL SpecialPool;
     ULONG64 Seed;
     ULONG64 MemoryBytes;    /* as the user asked */
     ULONG64 PageFileBytes;

@@ -143,6 +143,26 @@ HalpTakeRequest(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
     LoaderBlock->RequestCount += 1;
 }
 
+/* FLAGS:TAG:LOW:HIGH */
+static VOID
+HalpTakeSpecialPool(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
+{
+    PHAL_SPECIAL_POOL Special = &LoaderBlock->SpecialPool;
+    const char *Rest = Value;
+    ULONG64 Numbers[4];
+
+    for (ULONG Index = 0; Index < 4; Index += 1) {
+        if (!HalpReadNumber(&Rest, Index < 3 ? ':' : 0, &Numbers[Index]) || (Index < 3 && *Rest != ':')) {
+            HalpRefuseOption(Name, Value, "is not FLAGS:TAG:LOW:HIGH");
+        }
+        Rest += 1;
+    }
+    Special->Flags = (ULONG)Numbers[0];
+    Special->TagPattern = (ULONG)Numbers[1];
+    Special->SizeLow = Numbers[2];
+    Special->SizeHigh = Numbers[3];
+}
+
 /* The input of the last request. */
 static VOID
 HalpSetInput(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, const VOID *Bytes, SIZE_T Size)
@@ -202,6 +222,7 @@ static const HALP_OPTION HalpOptions[] = {
     {"drive", HalpOptionOther, 0, HalpTakeDrive},
     {"image", HalpOptionOther, 0, HalpTakeImage},
     {"registry", HalpOptionOther, 0, HalpTakeRegistry},
+    {"special-pool", HalpOptionOther, 0, HalpTakeSpecialPool},
     {"ioctl", HalpOptionOther, 0, HalpTakeRequest},
     {"ioctl-hex", HalpOptionOther, 0, HalpTakeInputHex},
     {"ioctl-file", HalpOptionOther, 0, HalpTakeInputFile},

@@ -36,4 +36,5 @@ VOID
 InitRegisterFaults(VOID)
 {
     KiClassifyFault = InitpClassifyFault;
+    KiDescribeBugCheck = MiDescribePoolStop;
 }

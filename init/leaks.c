@@ -58,6 +58,20 @@ InitpPoolLeak(const MI_POOL_BLOCK *Block, PVOID Context)
     return TRUE;
 }
 
+/* Stack: who allocated the block. */
+static VOID
+InitpChangedPool(const MI_POOL_BLOCK *Block, const UCHAR *Changed, PVOID Context)
+{
+    KI_FINDING Finding = {.Rule = "freed-pool-written", .Address = (ULONG64)Block->Address, .Size = Block->Size};
+
+    Finding.Tag = Block->Tag;
+    Finding.Type = InitpPoolTypeName(Block->PoolType);
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "byte %I64u of a freed block of %s pool was written to",
+                    (ULONG64)(Changed - (PUCHAR)Block->Address), Block->PoolType & PagedPool ? "paged" : "nonpaged");
+    InitpSetFrames(&Finding, Block->StackId);
+    KiReportFinding(&Finding);
+}
+
 static VOID
 InitpLookasideLeaks(VOID)
 {
@@ -170,6 +184,9 @@ InitFindLeaks(VOID)
     PsEnumerateThreads(InitpThreadLeak, NULL);
     ObEnumerateHandles(InitpHandleLeak, NULL);
     InitpLookasideLeaks();
+    if (KiVerifierOn) {
+        MiEnumerateChanged(InitpChangedPool, NULL);
+    }
     MiEnumeratePool(InitpPoolLeak, NULL, FALSE);
 }
 

@@ -105,7 +105,16 @@ InitpBugCheck(const KI_STOP *Stop)
         InitJsonHex(NULL, Stop->Parameters[Index], 16);
     }
     InitJsonClose(']');
+    InitJsonText("text", Stop->Text);
     InitWriteStack(Stop->Frames, Stop->FrameCount);
+    InitJsonOpen("history", '[');
+    for (ULONG Index = 0; Index < Stop->EventCount; Index += 1) {
+        InitJsonOpen(NULL, '{');
+        InitJsonText("what", Stop->Events[Index].What);
+        InitWriteStack(Stop->Events[Index].Frames, Stop->Events[Index].FrameCount);
+        InitJsonClose('}');
+    }
+    InitJsonClose(']');
     InitJsonClose('}');
 }
 

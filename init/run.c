@@ -145,6 +145,20 @@ InitpExitStatus(VOID)
     return KiGetFinding(0) != NULL ? INIT_EXIT_FINDING : INIT_EXIT_CLEAN;
 }
 
+/* Blocks with guard pages, as asked for on the command line. */
+static VOID
+InitpSetSpecialPool(VOID)
+{
+    const HAL_SPECIAL_POOL *Wanted = &KiLoaderBlock->SpecialPool;
+    MI_SPECIAL_POOL_OPTION Option = {.Everything = (Wanted->Flags & HAL_SPECIAL_EVERYTHING) != 0,
+                                     .Underrun = (Wanted->Flags & HAL_SPECIAL_UNDERRUN) != 0,
+                                     .TagPattern = Wanted->TagPattern,
+                                     .SizeLow = Wanted->SizeLow,
+                                     .SizeHigh = Wanted->SizeHigh};
+
+    MiSetSpecialPool(&Option);
+}
+
 ULONG
 InitRunDriver(const HAL_IMAGE_FILE *File)
 {
@@ -155,6 +169,7 @@ InitRunDriver(const HAL_IMAGE_FILE *File)
 
     InitRun.ImageName = File->Name;
     InitRun.Thread = KiCurrentThread();
+    InitpSetSpecialPool();
     Status = LdrLoadImage(File, &InitRun.Module, &Reason);
     if (NT_SUCCESS(Status)) {
         Reason = "no driver object";

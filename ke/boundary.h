@@ -136,6 +136,26 @@ extern const UCHAR KiExportEntry[];
 extern const UCHAR KiExportReturn[];
 
 /*
+ * A routine that may not be called at any IRQL, or whose calls by images somebody wants to see first: its place in
+ * KiExportTable holds KiCheckedExport, which asks KiCheckExport and then goes on to the routine. The rules stand in a
+ * table of the same order; a routine without one has no Name there.
+ */
+typedef struct _KI_EXPORT_RULE {
+    PVOID Routine;
+    const char *Name;
+    KIRQL Limit;                                     /* the highest IRQL it may be called at */
+    ULONG Violation;                                 /* first parameter of bug check 0xC4 above that */
+    VOID (*Watch)(ULONG64 Argument1);                /* called with the routine's first argument; or NULL */
+} KI_EXPORT_RULE, *PKI_EXPORT_RULE;
+
+extern PKI_EXPORT_RULE KiExportRules;
+extern const UCHAR KiCheckedExport[];
+
+/* The general violation, where the documents have no number for the routine, and that of ZwXxx routines. */
+#define KI_IRQL_VIOLATION 0xE5
+#define KI_IRQL_VIOLATION_ZW 0xE6
+
+/*
  * Call a routine of an image. All calls of foreign code go through these. Any IRQL. Returns rax. The routine
  * gets six arguments whatever their number; KiCallImage passes zero for the last two.
  */

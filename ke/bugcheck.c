@@ -3,8 +3,10 @@
  */
 #include "kep.h"
 #include <ntexport.h>
+#include <rtl/rtl.h>
 
 VOID (*KiBugCheckHook)(ULONG Code, const ULONG64 *Parameters);
+VOID (*KiDescribeBugCheck)(ULONG Code, const ULONG64 *Parameters);
 
 #define KI_NAME(Code) {Code, #Code}
 
@@ -151,12 +153,78 @@ KiBugCheckName(ULONG Code)
     return NULL;
 }
 
+/* --- What a bug check is about ------------------------------------------------------------------------ */
+
+/* Written by the thread that owns it, read when that thread stops. */
+static struct {
+    const VOID *Owner;
+    BOOLEAN Describing;
+    CHAR Text[KI_STOP_TEXT];
+    ULONG EventCount;
+    KI_STOP_EVENT Events[KI_STOP_EVENTS];
+} KipStory;
+
+static VOID
+KipClaimStory(VOID)
+{
+    if (KipStory.Owner != KiCurrentThread()) {
+        KipStory.Owner = KiCurrentThread();
+        KipStory.Text[0] = 0;
+        KipStory.EventCount = 0;
+    }
+}
+
+VOID
+KiExplainStop(const char *Text)
+{
+    KipClaimStory();
+    KipStory.EventCount = 0;
+    RtlpPrintBuffer(KipStory.Text, sizeof(KipStory.Text), "%s", Text);
+}
+
+const char *
+KiStopText(VOID)
+{
+    return KipStory.Owner == KiCurrentThread() && KipStory.Text[0] != 0 ? KipStory.Text : NULL;
+}
+
+/* The next event, empty; the last one again if there is no more room. */
+PKI_STOP_EVENT
+KiAddStopEvent(const char *What)
+{
+    PKI_STOP_EVENT Event;
+
+    KipClaimStory();
+    KipStory.EventCount = MIN(KipStory.EventCount + 1, KI_STOP_EVENTS);
+    Event = &KipStory.Events[KipStory.EventCount - 1];
+    Event->What = What;
+    Event->FrameCount = 0;
+    return Event;
+}
+
+static VOID
+KipTellStory(PKI_STOP Stop)
+{
+    /* Not again for a bug check of the description itself. */
+    if (KiDescribeBugCheck != NULL && !KipStory.Describing) {
+        KipStory.Describing = TRUE;
+        KiDescribeBugCheck(Stop->Code, Stop->Parameters);
+        KipStory.Describing = FALSE;
+    }
+    Stop->Text = KiStopText();
+    if (Stop->Text != NULL) {
+        Stop->EventCount = KipStory.EventCount;
+        RtlCopyMemory(Stop->Events, KipStory.Events, sizeof(Stop->Events));
+    }
+}
+
 VOID DECLSPEC_NORETURN
 KiBugCheckStop(PKI_STOP Stop)
 {
     if (KiBugCheckHook != NULL) {
         KiBugCheckHook(Stop->Code, Stop->Parameters);
     }
+    KipTellStory(Stop);
     Stop->Kind = KiStopBugCheck;
     Stop->Name = KiBugCheckName(Stop->Code);
     KiStopRun(Stop);

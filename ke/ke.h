@@ -40,6 +40,16 @@ typedef enum _KI_STOP_KIND {
 } KI_STOP_KIND;
 
 #define KI_STOP_FRAMES 48
+#define KI_STOP_TEXT 192
+#define KI_STOP_EVENTS 2
+#define KI_STOP_EVENT_FRAMES 16
+
+/* Something that happened earlier to what a bug check is about. */
+typedef struct _KI_STOP_EVENT {
+    const char *What; /* "allocated": constant */
+    ULONG FrameCount;
+    PVOID Frames[KI_STOP_EVENT_FRAMES]; /* innermost first */
+} KI_STOP_EVENT, *PKI_STOP_EVENT;
 
 typedef struct _KI_STOP {
     KI_STOP_KIND Kind;
@@ -47,6 +57,8 @@ typedef struct _KI_STOP {
     ULONG64 Parameters[4];   /* bug check */
     const char *Name;        /* of the bug check, the routine or the machine's reason; may be NULL */
     const char *Text;        /* one line for a person; may be NULL */
+    ULONG EventCount;        /* bug check */
+    KI_STOP_EVENT Events[KI_STOP_EVENTS]; /* oldest first */
     const char *File;        /* assertion */
     ULONG Line;
     PKTRAP_FRAME TrapFrame;  /* what was interrupted, if it was a trap */
@@ -56,6 +68,17 @@ typedef struct _KI_STOP {
     ULONG FrameCount;
     PVOID Frames[KI_STOP_FRAMES]; /* innermost first */
 } KI_STOP, *PKI_STOP;
+
+/*
+ * The bug check that the caller is about to make, in words (copied), and what happened before to the object it is about.
+ * What is said by one thread is forgotten when another says something: so nothing may come between. Any IRQL.
+ */
+VOID KiExplainStop(const char *Text);
+PKI_STOP_EVENT KiAddStopEvent(const char *What);
+const char *KiStopText(VOID);
+
+/* Asked before a bug check stops anything, to explain one of its own; set by mm/. Any IRQL; may touch what is resident. */
+extern VOID (*KiDescribeBugCheck)(ULONG Code, const ULONG64 *Parameters);
 
 /* Set by init/. Called once, on one processor, at HIGH_LEVEL; writes the report and ends the machine. */
 typedef VOID KI_STOP_HANDLER(const KI_STOP *Stop);

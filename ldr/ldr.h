@@ -64,6 +64,11 @@ const char *LdrMissingImport(ULONG Index);
 
 /* --- between the files of ldr/ ------------------------------------------------------------------ */
 
+/* Order of names; the sign counts. (sysimage.c) */
+LONG LdrpCompareNames(const char *Left, const char *Right);
+/* The rule of an export, all but the routine; FALSE if it has none. (irqllimit.c) */
+BOOLEAN LdrpFindExportRule(const char *Name, PKI_EXPORT_RULE Rule);
+
 typedef struct _LDR_BINDING {
     PLDR_MODULE Module;
     LDRP_VIEW View;

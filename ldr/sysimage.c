@@ -47,7 +47,7 @@ static LDRP_SYSTEM_IMAGE LdrpSystem;
 extern const UCHAR LdrpProbeStack[], LdrpProbeStackEnd[];
 NTEXPORT_AS("__chkstk", LdrpProbeStack);
 
-static LONG
+LONG
 LdrpCompareNames(const char *Left, const char *Right)
 {
     while (*Left != 0 && *Left == *Right) {
@@ -132,7 +132,8 @@ LdrpPlanImage(VOID)
     LdrpSystem.Sorted = ExAllocatePool2(POOL_FLAG_NON_PAGED, Count * sizeof(PVOID), LDR_TAG);
     LdrpSystem.Rva = ExAllocatePool2(POOL_FLAG_NON_PAGED, Count * sizeof(ULONG), LDR_TAG);
     KiExportTable = ExAllocatePool2(POOL_FLAG_NON_PAGED, (Count + LDRP_MISSING_LIMIT) * sizeof(PVOID), LDR_TAG);
-    if (LdrpSystem.Sorted == NULL || LdrpSystem.Rva == NULL || KiExportTable == NULL) {
+    KiExportRules = ExAllocatePool2(POOL_FLAG_NON_PAGED, Count * sizeof(KI_EXPORT_RULE), LDR_TAG);
+    if (LdrpSystem.Sorted == NULL || LdrpSystem.Rva == NULL || KiExportTable == NULL || KiExportRules == NULL) {
         return FALSE;
     }
     for (ULONG Index = 0; Index < Count; Index += 1) {
@@ -239,8 +240,13 @@ LdrpWriteStubs(PUCHAR Base)
         Stub[6] = 0xFF;
         Stub[7] = 0x25;
         RtlCopyMemory(Stub + 8, &Displacement, sizeof(Displacement));
-        KiExportTable[Index] = Index < LdrpSystem.ExportCount ? (PVOID)LdrpSystem.Sorted[Index]->Address
-                                                              : (PVOID)LdrpCallMissing;
+        KiExportTable[Index] = (PVOID)LdrpCallMissing;
+        if (Index < LdrpSystem.ExportCount) {
+            KiExportRules[Index].Routine = (PVOID)LdrpSystem.Sorted[Index]->Address;
+            KiExportTable[Index] = LdrpFindExportRule(LdrpSystem.Sorted[Index]->Name, &KiExportRules[Index])
+                                       ? (PVOID)KiCheckedExport
+                                       : KiExportRules[Index].Routine;
+        }
     }
     RtlCopyMemory(Base + LdrpSystem.ProbeRva, LdrpProbeStack, LdrpProbeStackEnd - LdrpProbeStack);
     KiExportCount = Count;

@@ -277,7 +277,11 @@ MipRecordMapping(const MI_MAPPING *Mapping, PMI_TRACKED Tracked)
     Tracked->Value[MI_MAPPING_MDL] = (ULONG_PTR)Mdl;
     Tracked->Value[MI_MAPPING_PAGES] = Mapping->PageCount;
     Tracked->Value[MI_MAPPING_FRAME] = MmGetMdlPfnArray(Mdl)[0];
-    Tracked->Value[MI_MAPPING_START] = (ULONG_PTR)Mdl->StartVa | MipGuardPages(Mapping);
+    Tracked->Value[MI_MAPPING_START] = (ULONG_PTR)Mdl->StartVa | (MipGuardPages(Mapping) ? MI_MAPPING_GUARDED : 0);
+    if (MiMdlFlags(Mdl) & MDL_PARTIAL) {
+        Tracked->Value[MI_MAPPING_START] |= MI_MAPPING_PARTIAL;
+        __atomic_fetch_add(&MiPartialMappings, 1, __ATOMIC_RELAXED);
+    }
     MiInsertTracked(Tracked);
     Mdl->MappedSystemVa = Mapping->Va + Mdl->ByteOffset;
     MiSetMdlFlags(Mdl, MDL_MAPPED_TO_SYSTEM_VA |
@@ -474,7 +478,10 @@ MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
     MiFreeTracked(MiRemoveTracked(MiTrackMapping, Base));
     Mapping.Va = Base;
     Mapping.PageCount = Record.Value[MI_MAPPING_PAGES];
-    Mapping.Guards = Record.Value[MI_MAPPING_START] & 1;
+    Mapping.Guards = (Record.Value[MI_MAPPING_START] & MI_MAPPING_GUARDED) != 0;
+    if (Record.Value[MI_MAPPING_START] & MI_MAPPING_PARTIAL) {
+        __atomic_fetch_sub(&MiPartialMappings, 1, __ATOMIC_RELAXED);
+    }
     MipRemoveMapping(&Mapping);
     MiClearMdlFlags(Mdl, MDL_MAPPED_TO_SYSTEM_VA | MDL_PARTIAL_HAS_BEEN_MAPPED | MDL_FREE_EXTRA_PTES);
     Mdl->MappedSystemVa = NULL;

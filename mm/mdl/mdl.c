@@ -86,6 +86,9 @@ IoFreeMdl(PMDL Mdl)
     } else if (!(Flags & MDL_PARTIAL)) {
         MiVerifyMdlFlags(0xB8, Mdl, Flags & MDL_MAPPED_TO_SYSTEM_VA);
     }
+    if (Flags & MDL_PAGES_LOCKED) {
+        MiCheckFreedMdl(Mdl);
+    }
     ExFreePool(Mdl);
 }
 NTEXPORT(IoFreeMdl);
@@ -208,7 +211,7 @@ MipNoteAdvance(PMI_TRACKED Tracked, PVOID Context)
 {
     PMDL Mdl = Context;
 
-    Tracked->Value[MI_MAPPING_START] = (Tracked->Value[MI_MAPPING_START] & 1) | (ULONG_PTR)Mdl->StartVa;
+    Tracked->Value[MI_MAPPING_START] = (Tracked->Value[MI_MAPPING_START] & (PAGE_SIZE - 1)) | (ULONG_PTR)Mdl->StartVa;
 }
 
 static VOID

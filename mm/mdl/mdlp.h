@@ -137,7 +137,15 @@ MiMdlMappingBase(const MDL *Mdl)
 #define MI_MAPPING_MDL   0
 #define MI_MAPPING_PAGES 1
 #define MI_MAPPING_FRAME 2 /* first frame, as mapped */
-#define MI_MAPPING_START 3 /* StartVa of the MDL; bit 0: guard pages around */
+#define MI_MAPPING_START 3 /* StartVa of the MDL, and: */
+#define MI_MAPPING_GUARDED 0x1 /* guard pages around */
+#define MI_MAPPING_PARTIAL 0x2 /* made for a partial MDL */
+
+extern ULONG MiPartialMappings; /* (A) with MI_MAPPING_PARTIAL */
+
+/* Findings about an MDL that is freed, or whose pages are about to be unlocked. */
+VOID MiCheckFreedMdl(PMDL Mdl);
+VOID MiCheckUnlockedMdl(PMDL Mdl);
 
 /* --- Windows of physical memory (window.c) --- */
 

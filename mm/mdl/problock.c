@@ -353,6 +353,7 @@ MmUnlockPages(PMDL MemoryDescriptorList)
 
     MiVerifyIrql(0x78, DISPATCH_LEVEL, (ULONG_PTR)Mdl, 0);
     Tracked = MipTakeLockRecord(Mdl);
+    MiCheckUnlockedMdl(Mdl);
     if (Flags & MDL_MAPPED_TO_SYSTEM_VA) {
         MmUnmapLockedPages(Mdl->MappedSystemVa, Mdl);
     }

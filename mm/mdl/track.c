@@ -112,15 +112,15 @@ MiFindTracked(MI_TRACK_KIND Kind, PVOID Object, PMI_TRACKED Copy)
 }
 
 BOOLEAN
-MiFindTrackedAround(MI_TRACK_KIND Kind, PVOID Address, PMI_TRACKED Copy)
+MiFindTrackedIf(MI_TRACK_KIND Kind, BOOLEAN (*Test)(const MI_TRACKED *Tracked, PVOID Context), PVOID Context,
+                PMI_TRACKED Copy)
 {
     KIRQL OldIrql = KiAcquireRankedLockRaise(&MipTrackLock, LockRankTracker);
     PMI_TRACKED Tracked = NULL;
 
     for (ULONG Bucket = 0; Tracked == NULL && Bucket < MIP_TRACK_BUCKETS; Bucket += 1) {
         Tracked = MipTrackTable[Bucket];
-        while (Tracked != NULL &&
-               (Tracked->Kind != Kind || (ULONG_PTR)Address - (ULONG_PTR)Tracked->Object >= Tracked->Size)) {
+        while (Tracked != NULL && (Tracked->Kind != Kind || !Test(Tracked, Context))) {
             Tracked = Tracked->Next;
         }
     }
@@ -129,6 +129,18 @@ MiFindTrackedAround(MI_TRACK_KIND Kind, PVOID Address, PMI_TRACKED Copy)
     }
     KiReleaseRankedLockLower(&MipTrackLock, OldIrql);
     return Tracked != NULL;
+}
+
+static BOOLEAN
+MipTrackedContains(const MI_TRACKED *Tracked, PVOID Address)
+{
+    return (ULONG_PTR)Address - (ULONG_PTR)Tracked->Object < Tracked->Size;
+}
+
+BOOLEAN
+MiFindTrackedAround(MI_TRACK_KIND Kind, PVOID Address, PMI_TRACKED Copy)
+{
+    return MiFindTrackedIf(Kind, MipTrackedContains, Address, Copy);
 }
 
 /* Copy record number Index of a bucket, counted from the oldest. */

@@ -54,6 +54,13 @@ BOOLEAN MiFindTracked(MI_TRACK_KIND Kind, PVOID Object, PMI_TRACKED Copy);
  */
 BOOLEAN MiUpdateTracked(MI_TRACK_KIND Kind, PVOID Object, VOID (*Visitor)(PMI_TRACKED, PVOID), PVOID Context);
 
+/*
+ * Copy a record of a kind for which Test says TRUE; looks at all records, under the tracker's lock. FALSE if there is
+ * none.
+ */
+BOOLEAN MiFindTrackedIf(MI_TRACK_KIND Kind, BOOLEAN (*Test)(const MI_TRACKED *Tracked, PVOID Context), PVOID Context,
+                        PMI_TRACKED Copy);
+
 /* Copy the newest record of a kind whose object's bytes contain an address; looks at all records. FALSE if
  * there is none. */
 BOOLEAN MiFindTrackedAround(MI_TRACK_KIND Kind, PVOID Address, PMI_TRACKED Copy);

@@ -37,6 +37,62 @@ MiReportObsolete(const char *Text, PVOID Object)
     KiReportFinding(&Finding);
 }
 
+/* --- MDLs that go away too early ----------------------------------------------------------------------- */
+
+ULONG MiPartialMappings;
+
+static VOID
+MipReportMdl(const char *Rule, const char *Text, PVOID Object, SIZE_T Size)
+{
+    KI_FINDING Finding = {.Rule = Rule, .Address = (ULONG64)Object, .Size = Size};
+
+    if (!KiVerifierOn || !KiInImageCode()) {
+        return;
+    }
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), Text, (ULONG64)Size);
+    Finding.FrameCount = KiCaptureImageStack(Finding.Frames, KI_FINDING_FRAMES);
+    KiReportFinding(&Finding);
+}
+
+VOID
+MiCheckFreedMdl(PMDL Mdl)
+{
+    MI_TRACKED Lock;
+
+    if (MiFindTracked(MiTrackLockedPages, Mdl, &Lock)) {
+        MipReportMdl("locked-mdl-freed", "an MDL was freed while its %I64u bytes are locked", Mdl, Lock.Size);
+    }
+}
+
+/* Does a partial MDL's own mapping show pages of the MDL? */
+static BOOLEAN
+MipShowsPages(const MI_TRACKED *Tracked, PVOID Context)
+{
+    const MDL *Mdl = Context;
+
+    if ((Tracked->Value[MI_MAPPING_START] & MI_MAPPING_PARTIAL) == 0) {
+        return FALSE;
+    }
+    for (SIZE_T Index = 0; Index < MiMdlPageCount(Mdl); Index += 1) {
+        if (MmGetMdlPfnArray((PMDL)Mdl)[Index] == Tracked->Value[MI_MAPPING_FRAME]) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+VOID
+MiCheckUnlockedMdl(PMDL Mdl)
+{
+    MI_TRACKED Mapping;
+
+    if (__atomic_load_n(&MiPartialMappings, __ATOMIC_RELAXED) != 0 &&
+        MiFindTrackedIf(MiTrackMapping, MipShowsPages, Mdl, &Mapping)) {
+        MipReportMdl("unlocked-while-mapped", "pages were unlocked while a partial MDL still maps %I64u bytes of them",
+                     Mapping.Object, Mapping.Size);
+    }
+}
+
 /* TRUE if the driver is verified: all are, or none. <= APC_LEVEL. */
 LOGICAL NTAPI
 MmIsDriverVerifying(struct _DRIVER_OBJECT *DriverObject)

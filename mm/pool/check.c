@@ -221,6 +221,83 @@ MipWalkSegment(PMI_POOL_SEGMENT Segment, const MIP_WALK *Walk)
     return TRUE;
 }
 
+/* --- What was written to after it was freed ---------------------------------------------------- */
+
+typedef struct _MIP_CHANGED {
+    VOID (*Visitor)(const MI_POOL_BLOCK *Block, const UCHAR *Changed, PVOID Context);
+    PVOID Context;
+} MIP_CHANGED;
+
+/* The slot of a free block that was filled. */
+static VOID
+MipFindChangedSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, ULONG SlotSize, const MIP_CHANGED *Walk)
+{
+    const UCHAR *Other;
+    MI_POOL_BLOCK Block;
+
+    if ((Header->Word == 0 && Header->Sealed == 0) || Header->PoolType != 0 || !Header->Mark ||
+        (ULONG)Header->BlockSize * 16 != SlotSize || !MipHeaderIsWhole(Header)) {
+        return;
+    }
+    Other = MipFindOther(Header + 1, SlotSize - MI_HEADER_SIZE, MI_FREE_BYTE);
+    if (Other != NULL) {
+        Block = (MI_POOL_BLOCK){.Address = Header + 1,
+                                .Size = SlotSize - MI_HEADER_SIZE,
+                                .Tag = Header->PoolTag,
+                                .PoolType = Segment->Kind == MiPoolPaged ? PagedPool : NonPagedPoolNx,
+                                .StackId = MipHeaderStack(MipUnsealHeader(Header)),
+                                .Image = Header->Image};
+        Walk->Visitor(&Block, Other, Walk->Context);
+    }
+}
+
+static VOID
+MipFindChangedPages(PMI_POOL_PAGE Page, PVOID Address, SIZE_T Bytes, const MIP_CHANGED *Walk)
+{
+    const UCHAR *Other = Page->Flags & MI_PAGE_FILLED ? MipFindOther(Address, Bytes, MI_FREE_BYTE) : NULL;
+    MI_POOL_BLOCK Block;
+
+    if (Other != NULL) {
+        MipDescribePage(Page, Address, &Block);
+        Walk->Visitor(&Block, Other, Walk->Context);
+    }
+}
+
+static VOID
+MipFindChangedInSpan(PMI_POOL_SEGMENT Segment, const MI_POOL_SPAN *Span, const MIP_CHANGED *Walk)
+{
+    for (ULONG Index = 0; Index < Span->Slots; Index += 1) {
+        MipFindChangedSlot(Segment, (PPOOL_HEADER)MipSlotAddress(Span, Index), Span->SlotSize, Walk);
+    }
+}
+
+static VOID
+MipFindChangedInSegment(PMI_POOL_SEGMENT Segment, const MIP_CHANGED *Walk)
+{
+    MI_POOL_SPAN Span;
+
+    for (SIZE_T Index = 0; !Segment->Huge && Index < Segment->PageCount; Index += 1) {
+        PMI_POOL_PAGE Page = MipPage(Segment, Index);
+        PUCHAR Address = Segment->Base + (Index << PAGE_SHIFT);
+
+        switch (Page->State) {
+        case MiPageSlotFree:
+            MipFindChangedPages(Page, Address, PAGE_SIZE, Walk);
+            break;
+        case MiPageRunHeld:
+            MipFindChangedPages(Page, Address, (SIZE_T)Page->Pages << PAGE_SHIFT, Walk);
+            break;
+        case MiPageSpan:
+            if (MipCopySpan(Segment, Index, &Span) && Span.Class != MI_PAGE_CLASS) {
+                MipFindChangedInSpan(Segment, &Span, Walk);
+            }
+            break;
+        default:
+            break;
+        }
+    }
+}
+
 /* The segment after this one (NULL: the first); pinned segments do not go away. */
 static PMI_POOL_SEGMENT
 MipNextSegment(PMI_POOL_HEAP Heap, PMI_POOL_SEGMENT Segment)
@@ -267,6 +344,24 @@ MiEnumeratePool(BOOLEAN (*Visitor)(const MI_POOL_BLOCK *Block, PVOID Context), P
     if (More) {
         MipEnumerateSpecial(Visitor, Context);
     }
+}
+
+VOID
+MiEnumerateChanged(VOID (*Visitor)(const MI_POOL_BLOCK *Block, const UCHAR *Changed, PVOID Context), PVOID Context)
+{
+    MIP_CHANGED Walk = {Visitor, Context};
+
+    MipPinSegments();
+    for (ULONG Kind = 0; Kind < MiPoolKinds; Kind += 1) {
+        for (ULONG Node = 0; Node < MiPoolNodeCount; Node += 1) {
+            PMI_POOL_SEGMENT Segment = NULL;
+
+            while ((Segment = MipNextSegment(&MiPoolHeaps[Kind][Node], Segment)) != NULL) {
+                MipFindChangedInSegment(Segment, &Walk);
+            }
+        }
+    }
+    MipUnpinSegments();
 }
 
 VOID

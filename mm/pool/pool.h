@@ -86,6 +86,18 @@ VOID MiEnumeratePool(BOOLEAN (*Visitor)(const MI_POOL_BLOCK *Block, PVOID Contex
 /* The live block that contains Address; FALSE if there is none. IRQL as for touching it. */
 BOOLEAN MiFindPoolBlock(PVOID Address, PMI_POOL_BLOCK Block);
 
+/*
+ * Blocks that were written to after they were freed and whose memory was not used again since: Visitor gets what is
+ * left of each description, and the first byte that changed. While nobody uses the pools; <= APC_LEVEL.
+ */
+VOID MiEnumerateChanged(VOID (*Visitor)(const MI_POOL_BLOCK *Block, const UCHAR *Changed, PVOID Context), PVOID Context);
+
+/* An image is about to free a block: for the history of blocks. Any IRQL. (history.c) */
+VOID MiWatchPoolFree(ULONG64 Address);
+
+/* Tell what a bug check about a pool block is about (KiDescribeBugCheck). */
+VOID MiDescribePoolStop(ULONG Code, const ULONG64 *Parameters);
+
 /* Return addresses of a stack id, innermost first; how many. Any IRQL. */
 ULONG MiQueryPoolStack(ULONG StackId, PVOID *Frames, ULONG Maximum);
 

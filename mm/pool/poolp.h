@@ -655,6 +655,8 @@ BOOLEAN MipIsSpecialAddress(PVOID Address);
 /* Bug-checks if Address is no live block or its surroundings were written. */
 VOID MipFreeSpecial(PVOID Address, ULONG Tag);
 BOOLEAN MipFindSpecialBlock(PVOID Address, PMI_POOL_BLOCK Block);
+/* The live block on whose guard page the address lies, else the address. */
+PVOID MipSpecialNear(PVOID Address);
 VOID MipMarkSpecialBlock(PVOID Address);
 /* FALSE: the visitor stopped it. */
 BOOLEAN MipEnumerateSpecial(BOOLEAN (*Visitor)(const MI_POOL_BLOCK *, PVOID), PVOID Context);

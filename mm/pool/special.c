@@ -105,6 +105,17 @@ MipIsSpecialAddress(PVOID Address)
     return MipChunkOf(Address) != NULL;
 }
 
+PVOID
+MipSpecialNear(PVOID Address)
+{
+    PMIP_SPECIAL Slot = MipSpecialOf((PUCHAR)Address - PAGE_SIZE);
+
+    if (Slot == NULL || Slot->State != MipSpecialLive) {
+        Slot = MipSpecialOf((PUCHAR)Address + PAGE_SIZE);
+    }
+    return Slot == NULL || Slot->State != MipSpecialLive ? Address : Slot->Block;
+}
+
 MI_SPECIAL_FAULT
 MiClassifySpecialPoolFault(PVOID Address)
 {

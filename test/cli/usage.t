@@ -120,7 +120,7 @@ $Help = run('run', '--help');
 is($Help->{status}, 0, 'help of run');
 like($Help->{out}, qr/^  \Q$_\E /m, "help of run has $_")
     for qw(--machine --memory --processors --pagefile --drive --seed --timeout --json --report
-           --ioctl --fail --no-verify --quiet);
+           --ioctl --fail --no-verify --special-pool --quiet);
 my $Version = run('--version');
 is($Version->{status}, 0, 'version');
 like($Version->{out}, qr/\Antmm \d+\.\d+\S*\n\z/, 'version is one line');

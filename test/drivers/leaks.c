@@ -101,6 +101,32 @@ static VOID __attribute__((noinline)) LeakThread(VOID)
     ZwClose(Handle);
 }
 
+static VOID __attribute__((noinline)) FreeLockedMdl(VOID)
+{
+    PMDL Mdl;
+
+    Kept[0] = ExAllocatePoolWithTag(NonPagedPoolNx, 100, TAG);
+    Mdl = IoAllocateMdl(Kept[0], 100, FALSE, FALSE, NULL);
+    MmProbeAndLockPages(Mdl, KernelMode, IoWriteAccess);
+    LEAK(IoFreeMdl(Mdl));
+}
+
+/* The partial MDL goes in order, only too late. */
+static VOID __attribute__((noinline)) UnlockMapped(VOID)
+{
+    PUCHAR P = ExAllocatePoolWithTag(NonPagedPoolNx, 2 * PAGE_SIZE, TAG);
+    PMDL Mdl = IoAllocateMdl(P, 2 * PAGE_SIZE, FALSE, FALSE, NULL);
+    PMDL Partial = IoAllocateMdl(P + PAGE_SIZE, 100, FALSE, FALSE, NULL);
+
+    MmProbeAndLockPages(Mdl, KernelMode, IoWriteAccess);
+    IoBuildPartialMdl(Mdl, Partial, P + PAGE_SIZE, 100);
+    MmGetSystemAddressForMdlSafe(Partial, NormalPagePriority);
+    LEAK(MmUnlockPages(Mdl));
+    IoFreeMdl(Partial);
+    IoFreeMdl(Mdl);
+    ExFreePoolWithTag(P, TAG);
+}
+
 static const struct {
     const char *Name;
     const char *Rule;
@@ -118,6 +144,8 @@ static const struct {
     {"lookaside", "lookaside-leak", "LeakLookaside", LeakLookaside},
     {"timer", "timer-left", "", LeakTimer},
     {"thread", "thread-leak", "LeakThread", LeakThread},
+    {"freelocked", "locked-mdl-freed", "FreeLockedMdl", FreeLockedMdl},
+    {"unlockmapped", "unlocked-while-mapped", "UnlockMapped", UnlockMapped},
 };
 
 static VOID __attribute__((noinline)) Middle(ULONG Index)

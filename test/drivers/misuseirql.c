@@ -97,6 +97,17 @@ MutexNotOwned(VOID)
 
 static volatile UCHAR *Resident;
 
+/* By the exported routine, which headers inline as a write to CR8. */
+static KIRQL
+CallRaise(KIRQL Irql)
+{
+    static UNICODE_STRING Name = RTL_CONSTANT_STRING(L"KfRaiseIrql");
+    KIRQL(NTAPI * RaiseIrql)(KIRQL);
+
+    *(PVOID *)&RaiseIrql = MmGetSystemRoutineAddress(&Name);
+    return RaiseIrql(Irql);
+}
+
 /* Paged pool that has just been written to. */
 static VOID
 Touch(VOID)
@@ -117,7 +128,7 @@ static VOID
 TrimRaise(VOID)
 {
     Touch();
-    Raise();
+    CallRaise(DISPATCH_LEVEL);
     TouchAgain();
 }
 
@@ -125,7 +136,7 @@ static VOID
 TrimRaiseHigh(VOID)
 {
     Touch();
-    KfRaiseIrql(HIGH_LEVEL);
+    CallRaise(HIGH_LEVEL);
     Expect(0xD1, (ULONG_PTR)&Resident[PAGE_SIZE + 3], HIGH_LEVEL, 1, ANY);
     Resident[PAGE_SIZE + 3] = 2;
 }
@@ -213,10 +224,10 @@ TrimAgain(VOID)
     KIRQL OldIrql;
 
     Touch();
-    OldIrql = Raise();
+    OldIrql = CallRaise(DISPATCH_LEVEL);
     KeLowerIrql(OldIrql);
     Resident[PAGE_SIZE + 3] += 1;
-    Raise();
+    CallRaise(DISPATCH_LEVEL);
     TouchAgain();
 }
 
@@ -230,12 +241,12 @@ TrimUnlocked(VOID)
     Touch();
     Mdl = IoAllocateMdl((PVOID)(ULONG_PTR)Resident, 2 * PAGE_SIZE, FALSE, FALSE, NULL);
     MmProbeAndLockPages(Mdl, KernelMode, IoModifyAccess);
-    OldIrql = Raise();
+    OldIrql = CallRaise(DISPATCH_LEVEL);
     Resident[PAGE_SIZE + 3] += 1;
     KeLowerIrql(OldIrql);
     MmUnlockPages(Mdl);
     IoFreeMdl(Mdl);
-    Raise();
+    CallRaise(DISPATCH_LEVEL);
     TouchAgain();
 }
 
@@ -245,7 +256,7 @@ static VOID
 TrimData(VOID)
 {
     PageableValue += 1;
-    Raise();
+    CallRaise(DISPATCH_LEVEL);
     Expect(0xD3, (ULONG_PTR)&PageableValue, DISPATCH_LEVEL, 0, ANY);
     (VOID)PageableValue;
 }
@@ -265,6 +276,116 @@ TrimCode(VOID)
 {
     Expect(0xD3, ANY, DISPATCH_LEVEL, ANY, ANY);
     LockInPageableCode();
+}
+
+/* --- Routines above their IRQL --- */
+
+static VOID
+CloseAtDispatch(VOID)
+{
+    Raise();
+    Expect(0xC4, 0xE6, ANY, DISPATCH_LEVEL, 0);
+    ZwClose(Hide(0x1230));
+}
+
+static VOID
+CloseGuarded(VOID)
+{
+    KeEnterGuardedRegion();
+    Expect(0xC4, 0xE6, ANY, PASSIVE_LEVEL, (ULONG64)-1);
+    ZwClose(Hide(0x1230));
+}
+
+static VOID
+ReservedAtDispatch(VOID)
+{
+    Raise();
+    Expect(0xC4, 0xE5, DISPATCH_LEVEL, ANY, ANY);
+    MmAllocateMappingAddress(PAGE_SIZE, TAG);
+}
+
+static VOID
+NonCachedAtDispatch(VOID)
+{
+    Raise();
+    Expect(0xC4, 0x20019, ANY, ANY, ANY);
+    MmAllocateNonCachedMemory(PAGE_SIZE);
+}
+
+static VOID
+ContiguousAtHigh(VOID)
+{
+    PVOID P = MmAllocateContiguousMemory(PAGE_SIZE, Physical(~0ull >> 1));
+
+    KfRaiseIrql(HIGH_LEVEL);
+    Expect(0xC4, 0x2001A, ANY, ANY, ANY);
+    MmFreeContiguousMemory(P);
+}
+
+static VOID
+RegionAtDispatch(VOID)
+{
+    Raise();
+    Expect(0xC4, 0x11A, DISPATCH_LEVEL, 0, 0);
+    KeEnterCriticalRegion();
+}
+
+static VOID
+TimerAtHigh(VOID)
+{
+    static KTIMER Timer;
+    LARGE_INTEGER Due = {.QuadPart = -1};
+
+    KeInitializeTimer(&Timer);
+    KfRaiseIrql(HIGH_LEVEL);
+    Expect(0xC4, 0x20011, ANY, ANY, ANY);
+    KeSetTimer(&Timer, Due, NULL);
+}
+
+static VOID
+DeviceAtDispatch(VOID)
+{
+    PDEVICE_OBJECT Device = NULL;
+
+    Raise();
+    Expect(0xC4, 0x2000A, ANY, ANY, ANY);
+    IoCreateDevice(MisuseDriver, 0, NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &Device);
+}
+
+static VOID
+ThreadAtApc(VOID)
+{
+    HANDLE Handle;
+
+    KfRaiseIrql(APC_LEVEL);
+    Expect(0xC4, 0x2001C, ANY, ANY, ANY);
+    PsCreateSystemThread(&Handle, 0, NULL, NULL, NULL, (PKSTART_ROUTINE)(ULONG_PTR)ThreadAtApc, NULL);
+}
+
+static VOID
+StringAtDispatch(VOID)
+{
+    static UNICODE_STRING Name = RTL_CONSTANT_STRING(L"name");
+
+    Raise();
+    Expect(0xC4, 0xE5, DISPATCH_LEVEL, ANY, ANY);
+    RtlEqualUnicodeString(&Name, &Name, TRUE);
+}
+
+static VOID
+ObjectAtHigh(VOID)
+{
+    KfRaiseIrql(HIGH_LEVEL);
+    Expect(0xC4, 0xE5, HIGH_LEVEL, ANY, ANY);
+    ObReferenceObjectByPointer(MisuseDriver, 0, NULL, KernelMode);
+}
+
+static VOID
+ProbeAtDispatch(VOID)
+{
+    Raise();
+    Expect(0xC4, 0x20006, ANY, ANY, ANY);
+    ProbeForRead(Hide(0x10000), 16, 1);
 }
 
 static const MISUSE_CASE Cases[] = {
@@ -288,6 +409,18 @@ static const MISUSE_CASE Cases[] = {
     CASE("d1-trim-unlocked", TrimUnlocked),
     CASE("d3-trim-data", TrimData),
     CASE("d3-trim-code", TrimCode),
+    CASE("c4-zw-at-dispatch", CloseAtDispatch),
+    CASE("c4-zw-guarded", CloseGuarded),
+    CASE("c4-mm-at-dispatch", ReservedAtDispatch),
+    CASE("c4-noncached-at-dispatch", NonCachedAtDispatch),
+    CASE("c4-contiguous-at-high", ContiguousAtHigh),
+    CASE("c4-region-at-dispatch", RegionAtDispatch),
+    CASE("c4-timer-at-high", TimerAtHigh),
+    CASE("c4-device-at-dispatch", DeviceAtDispatch),
+    CASE("c4-thread-at-apc", ThreadAtApc),
+    CASE("c4-string-at-dispatch", StringAtDispatch),
+    CASE("c4-object-at-high", ObjectAtHigh),
+    CASE("c4-probe-at-dispatch", ProbeAtDispatch),
 };
 
 MISUSE_DRIVER

@@ -17,12 +17,13 @@ static PIRP Kept;
 static BOOLEAN
 IsCase(PDRIVER_OBJECT DriverObject, PCWSTR Case)
 {
-    UNICODE_STRING Name = DriverObject->DriverName, Wanted;
+    const UNICODE_STRING *Name = &DriverObject->DriverName;
+    USHORT Index = 8;
 
-    RtlInitUnicodeString(&Wanted, Case);
-    Name.Buffer += 8;
-    Name.Length -= 16;
-    return RtlEqualUnicodeString(&Name, &Wanted, TRUE);
+    while (Index * sizeof(WCHAR) < Name->Length && Case[Index - 8] != 0 && Name->Buffer[Index] == Case[Index - 8]) {
+        Index += 1;
+    }
+    return Index * sizeof(WCHAR) == Name->Length && Case[Index - 8] == 0;
 }
 
 static NTSTATUS

@@ -646,7 +646,7 @@ TestDispatchLevel(VOID)
     KeInitializeSpinLock(&Lock);
     KeAcquireSpinLock(&Lock, &Irql);
     __try {
-        ExRaiseStatus(STATUS_DATA_ERROR);
+        RtlRaiseStatus(STATUS_DATA_ERROR);
     } __except (EXCEPTION_EXECUTE_HANDLER) {
         Code = GetExceptionCode();
     }

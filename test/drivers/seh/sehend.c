@@ -90,7 +90,7 @@ static VOID NTAPI
 DpcRoutine(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2)
 {
     Expect(0x1E, 0xFFFFFFFFC000003Eull, ANY, 0, 0);
-    ExRaiseStatus(STATUS_DATA_ERROR);
+    RtlRaiseStatus(STATUS_DATA_ERROR);
 }
 
 /* What a DPC interrupted has no part in its exceptions. */
