@@ -68,7 +68,7 @@ InitpChangedPool(const MI_POOL_BLOCK *Block, const UCHAR *Changed, PVOID Context
     Finding.Type = InitpPoolTypeName(Block->PoolType);
     RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "byte %I64u of a freed block of %s pool was written to",
                     (ULONG64)(Changed - (PUCHAR)Block->Address), Block->PoolType & PagedPool ? "paged" : "nonpaged");
-    InitpSetFrames(&Finding, Block->StackId);
+    InitSetFindingStack(&Finding, Block->StackId);
     KiReportFinding(&Finding);
 }
 

@@ -235,8 +235,8 @@ MipFindChangedSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, ULONG SlotSize
     const UCHAR *Other;
     MI_POOL_BLOCK Block;
 
-    if ((Header->Word == 0 && Header->Sealed == 0) || Header->PoolType != 0 || !Header->Mark ||
-        (ULONG)Header->BlockSize * 16 != SlotSize || !MipHeaderIsWhole(Header)) {
+    if ((Header->Word == 0 && Header->Sealed == 0) || !Header->Filled || MipBinSlotSize(Header->Bin) != SlotSize ||
+        !MipIsFreeHeader(Header)) {
         return;
     }
     Other = MipFindOther(Header + 1, SlotSize - MI_HEADER_SIZE, MI_FREE_BYTE);
@@ -245,7 +245,7 @@ MipFindChangedSlot(PMI_POOL_SEGMENT Segment, PPOOL_HEADER Header, ULONG SlotSize
                                 .Size = SlotSize - MI_HEADER_SIZE,
                                 .Tag = Header->PoolTag,
                                 .PoolType = Segment->Kind == MiPoolPaged ? PagedPool : NonPagedPoolNx,
-                                .StackId = MipHeaderStack(MipUnsealHeader(Header)),
+                                .StackId = MipHeaderStack(MipUnseal(Header, Header, TRUE)),
                                 .Image = Header->Image};
         Walk->Visitor(&Block, Other, Walk->Context);
     }
