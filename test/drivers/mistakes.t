@@ -30,7 +30,7 @@ sub seeds {
 sub names {
     my ($Stack, $Function) = @_;
     return 1 if $Function eq '-';
-    return scalar grep { ($_->{function} // '') eq $Function } map { ($_, @{ $_->{inlined} // [] }) } @$Stack;
+    return scalar grep { ($_->{function} // '') eq $Function } map { ($_, @{ $_->{inlined_into} // [] }) } @$Stack;
 }
 
 for my $Source (sort glob "$Samples/mistakes/*.c") {
