@@ -3,7 +3,7 @@ BUILD ?= build
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE  = cmake -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
 
-.PHONY: all deps build run check bench fuzz install clean format
+.PHONY: all deps build run check sim bench fuzz install clean format
 
 all: build
 
@@ -21,6 +21,10 @@ run: build
 # Every test: kernel tests sanitized, black-box drivers, command line, headers, layers. T=word filters.
 check: build
 	@BUILD=$(BUILD) JOBS=$(JOBS) T='$(T)' sh test/check.sh
+
+# Seeded runs of a whole machine under a mixed workload, with memory refused. SEEDS=n FIRST=n; SEED=n PLAN='...': one run.
+sim: build
+	@BUILD=$(BUILD) JOBS=$(JOBS) perl test/sim/sim.pl SEEDS='$(SEEDS)' FIRST='$(FIRST)' BUG='$(BUG)' PLAN='$(PLAN)' $(if $(SEED),SEED=$(SEED))
 
 # Page frames and pools, counted and timed, beside other allocators, and the rows that need a kernel, counted in QEMU.
 # ONLY='count time waste boot kernel linux': some of it.

@@ -2,12 +2,10 @@
  * The runner of kernel tests; see ktest.h. TAP goes to the console: standard output hosted, the first serial port
  * on metal.
  */
+#include <balance.h>
 #include <ktest.h>
 #include <mm/mi.h>
 #include <ke/finding.h>
-#include <mm/pte/pte.h>
-#include <mm/pool/pool.h>
-#include <mm/stack/stack.h>
 #include <ps/ps.h>
 #include <rtl/rtl.h>
 
@@ -15,11 +13,7 @@
 
 extern const KTEST_ENTRY __start_ktests[], __stop_ktests[];
 
-/* What must be the same before and after a test. */
-typedef struct _KTEST_BALANCE {
-    SIZE_T Available, Commit;
-} KTEST_BALANCE;
-
+static KTEST_BALANCE KTestBefore, KTestAfter;
 static ULONG KTestFailures;     /* of the running test */
 static const KTEST_ENTRY *KTestOrder[KTEST_LIMIT];
 
@@ -171,40 +165,17 @@ KTestSelect(const char *Filter)
     return Count;
 }
 
-/* Threads that ended give their stacks back a little later; wait until the figures stand still. */
 static VOID
-KTestMeasure(KTEST_BALANCE *Balance)
+KTestCheckAfter(const KTEST_ENTRY *Entry)
 {
-    LARGE_INTEGER Interval = {.QuadPart = -10 * 10000};
-    MI_POOL_USAGE Usage;
-    SIZE_T Limit, Peak;
-
-    for (ULONG Round = 0; Round < 3; Round += 1) {
-        KeDelayExecutionThread(KernelMode, FALSE, &Interval);
-        PsFlushEndedThreads();
-        MiTrimStacks();
-        MiTrimPools();
-        MiTrimSystemSpace();
-    }
-    /* The pools' own records (tags, call stacks) may grow. */
-    MiQueryPoolUsage(&Usage);
-    MiQueryCommit(&Balance->Commit, &Limit, &Peak);
-    Balance->Available = MiAvailablePages() + Usage.MetadataPages;
-    Balance->Commit -= Usage.MetadataPages;
-}
-
-static VOID
-KTestCheckAfter(const KTEST_ENTRY *Entry, const KTEST_BALANCE *Before)
-{
-    KTEST_BALANCE After;
+    CHAR Text[160];
 
     CHECK_EQ(HalGetIrql(), PASSIVE_LEVEL);
     CHECK_EQ(KiCurrentThread()->KernelApcDisable, 0);
     CHECK_EQ(KiCurrentThread()->PushLockCount, 0);
-    KTestMeasure(&After);
-    if (!(Entry->Flags & KTEST_MAY_KEEP)) {
-        CHECK_EQ(After.Available, Before->Available);
-        CHECK_EQ(After.Commit, Before->Commit);
+    KTestMeasure(&KTestAfter);
+    if (!(Entry->Flags & KTEST_MAY_KEEP) && !KTestCompareBalance(&KTestBefore, &KTestAfter, Text, sizeof(Text))) {
+        KTestFail(Entry->File, 0, Text);
     }
     CHECK(MiValidatePfnDatabase());
     CHECK(MiValidateSystemSpace());
@@ -223,12 +194,11 @@ KTestRunAll(const char *Filter)
     KTestPut("1..%u\n", Count);
     for (ULONG Index = 0; Index < Count; Index += 1) {
         const KTEST_ENTRY *Entry = KTestOrder[Index];
-        KTEST_BALANCE Before;
 
         KTestFailures = 0;
-        KTestMeasure(&Before);
+        KTestMeasure(&KTestBefore);
         Entry->Routine();
-        KTestCheckAfter(Entry, &Before);
+        KTestCheckAfter(Entry);
         KTestPut("%s %u - %s\n", KTestFailures == 0 ? "ok" : "not ok", Index + 1, Entry->Name);
         Failed += KTestFailures != 0;
     }

@@ -35,6 +35,13 @@ MiInjectStartRate(ULONG RatePerMillion, ULONG64 Seed)
     MiInjectStart(MiInjectRate, 0, RatePerMillion, Seed);
 }
 
+VOID
+MiInjectStartHook(BOOLEAN (*Hook)(VOID))
+{
+    MiInject.Hook = Hook;
+    MiInjectStart(MiInjectHook, 0, 0, 0);
+}
+
 ULONG64
 MiInjectStop(ULONG64 *Requests)
 {

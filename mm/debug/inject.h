@@ -14,6 +14,9 @@ VOID MiInjectStartFromNth(ULONG64 Nth);
 /* Fail each request with this probability; Seed decides which. */
 VOID MiInjectStartRate(ULONG RatePerMillion, ULONG64 Seed);
 
+/* Fail each request that Hook, called at any IRQL, says TRUE of. */
+VOID MiInjectStartHook(BOOLEAN (*Hook)(VOID));
+
 /*
  * Start what the text asks for: "nth:17", "from:17", or "rate:0.01" (0 to 1, up to six digits).
  * STATUS_INVALID_PARAMETER, and nothing changes, if it is none of these.

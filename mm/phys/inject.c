@@ -27,6 +27,8 @@ MiInjectRuleFails(ULONG Rule, ULONG64 Request)
         return Request >= MiInject.Nth;
     case MiInjectRate:
         return MipInjectRandom() % 1000000 < MiInject.RatePerMillion;
+    case MiInjectHook:
+        return MiInject.Hook();
     default:
         return FALSE;
     }

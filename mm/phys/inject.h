@@ -25,6 +25,7 @@ typedef enum _MI_INJECT_MODE {
     MiInjectNth,        /* the Nth request since the start fails, and no other */
     MiInjectFromNth,    /* the Nth and every later one */
     MiInjectRate,       /* each with a probability */
+    MiInjectHook,       /* those that MI_INJECT_STATE.Hook says; any IRQL */
     MiInjectImage       /* a run for images: MI_INJECT_STATE.ImageRequest says which of their requests fail */
 } MI_INJECT_MODE;
 
@@ -35,13 +36,14 @@ typedef struct _MI_INJECT_STATE {
     volatile ULONG64 Random;    /* state of the generator of MiInjectRate */
     volatile ULONG64 Requests;  /* asked since the start */
     volatile ULONG64 Failures;  /* of these, refused */
+    BOOLEAN (*Hook)(VOID);
     BOOLEAN (*ImageRequest)(BOOLEAN Exempt); /* MiInjectImage: who decides (mm/debug/imagefail.c) */
 } MI_INJECT_STATE;
 
 /* Hidden: looked at by every request, so without a detour through a table of addresses. */
 extern MI_INJECT_STATE MiInject __attribute__((visibility("hidden")));
 
-/* Does a rule (MiInjectNth, MiInjectFromNth, MiInjectRate) refuse the request of this number? */
+/* Does a rule (MiInjectNth, MiInjectFromNth, MiInjectRate, MiInjectHook) refuse the request of this number? */
 BOOLEAN MiInjectRuleFails(ULONG Rule, ULONG64 Request);
 
 /* For the inline routines below: injection is on. */

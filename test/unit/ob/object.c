@@ -62,7 +62,8 @@ KTEST_KEEPS(ObjectReferences)
     CHECK_EQ(ObjectType()->ObjectCount, 0);
 }
 
-KTEST(ObjectDeletedByWorker)
+/* An object type stays for good. */
+KTEST_KEEPS(ObjectDeletedByWorker)
 {
     PVOID Objects[4];
     LONG Before = ObjectDeletes;
