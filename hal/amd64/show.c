@@ -1,6 +1,6 @@
 /*
- * show.c - the memory map for a person, on the first serial port: what is RAM, what of it is in use for good, and on which
- * node it is. Owns nothing.
+ * show.c - the memory map for a person, on the first serial port: what is RAM, what of it is in use for good, and on
+ * which node it is. Owns nothing.
  */
 #include "halp.h"
 

@@ -40,7 +40,7 @@ LastProcessor(VOID)
     return KeQueryActiveProcessorCountEx(ALL_PROCESSOR_GROUPS) - 1;
 }
 
-/* --- They are there ---------------------------------------------------------------------------------------------- */
+/* --- They are there ------------------------------------------------------------------------------------- */
 
 typedef struct _ROLL_CALL {
     volatile ULONG64 Seen;
@@ -133,7 +133,7 @@ KTEST(Amd64ProcessorsAreSetUpAlike)
     }
 }
 
-/* --- Shootdowns --------------------------------------------------------------------------------------------------- */
+/* --- Shootdowns ----------------------------------------------------------------------------------------- */
 
 /* A page that a thread on another processor looks at, and two frames to put behind it. */
 typedef struct _WATCHED_PAGE {
@@ -366,7 +366,7 @@ KTEST(Amd64AllFlushAtOnce)
     }
 }
 
-/* --- Clocks -------------------------------------------------------------------------------------------------------- */
+/* --- Clocks --------------------------------------------------------------------------------------------- */
 
 /* Two threads that never give up one processor: the clock takes turns. */
 typedef struct _SPINNERS {
@@ -440,7 +440,7 @@ KTEST(Amd64TimeIsOneForAll)
     CHECK_EQ(TimesBack, 0);
 }
 
-/* --- The console ----------------------------------------------------------------------------------------------------- */
+/* --- The console ---------------------------------------------------------------------------------------- */
 
 /* boot.t looks for the lines, whole. */
 static VOID NTAPI

@@ -1,12 +1,13 @@
 /*
- * Everything at once on all processors, for a time: page frames, pools, mappings that other processors look at, system PTEs,
- * faults on paged pool, threads that come and go, DPCs everywhere. Run by test=Stress=SECONDS; the runner compares what
- * is free before and after, and runs the validators.
+ * Everything at once on all processors, for a time: page frames, pools, mappings that other processors look at,
+ * system PTEs, faults on paged pool, threads that come and go, DPCs everywhere. Run by test=Stress=SECONDS; the
+ * runner compares what is free before and after, and runs the validators.
  *
- * Whatever is checked is stamped with a number that no two owners share. A shared mapping is a window of a few pages with an
- * owner at a time: who takes it looks through it, then puts other frames behind it, flushes, and leaves it to whoever comes
- * next, on whatever processor. Somebody with a stale translation reads another stamp. With ",forget" behind them the machine leaves
- * other processors out of those flushes, and of no others, so that the run must fail, and by that alone.
+ * Whatever is checked is stamped with a number that no two owners share. A shared mapping is a window of a few pages
+ * with an owner at a time: who takes it looks through it, then puts other frames behind it, flushes, and leaves it to
+ * whoever comes next, on whatever processor. Somebody with a stale translation reads another stamp. With ",forget"
+ * behind the seconds the machine leaves other processors out of those flushes, and of no others, so that the run must
+ * fail, and by that alone.
  */
 #include <ktest.h>
 #include <mm/mi.h>
@@ -79,7 +80,7 @@ CountRefused(VOID)
     InterlockedIncrement64(&StressRun.Refused);
 }
 
-/* --- Page frames -------------------------------------------------------------------------------------------------- */
+/* --- Page frames ---------------------------------------------------------------------------------------- */
 
 static VOID
 StressFrames(PULONG State)
@@ -112,7 +113,7 @@ StressFrames(PULONG State)
     CountDone(DoFrames);
 }
 
-/* --- Pools: blocks are freed by whoever finds them ------------------------------------------------------------------ */
+/* --- Pools: blocks are freed by whoever finds them ------------------------------------------------------ */
 
 static VOID
 FreeBlock(BLOCK *Block)
@@ -164,7 +165,7 @@ StressPaged(PULONG State)
     CountDone(DoPaged);
 }
 
-/* --- Mappings --------------------------------------------------------------------------------------------------------- */
+/* --- Mappings ------------------------------------------------------------------------------------------- */
 
 static VOID
 StampFrames(const PFN_NUMBER *Frames, ULONG64 Stamp)
@@ -239,7 +240,7 @@ StressReserve(PULONG State)
     CountDone(DoReserve);
 }
 
-/* --- Threads and DPCs -------------------------------------------------------------------------------------------------- */
+/* --- Threads and DPCs ----------------------------------------------------------------------------------- */
 
 static VOID NTAPI
 SignalAndEnd(PVOID Context)
@@ -293,7 +294,7 @@ StressTrim(VOID)
     CountDone(DoTrim);
 }
 
-/* --- The run -------------------------------------------------------------------------------------------------------------- */
+/* --- The run -------------------------------------------------------------------------------------------- */
 
 static VOID
 StressOnce(PULONG State)
@@ -322,7 +323,8 @@ StressOnce(PULONG State)
 static VOID NTAPI
 StressWorker(PVOID Context)
 {
-    ULONG State = 2463534242u + (ULONG)InterlockedIncrement(&StressRun.NextWorker) * 7919u + (ULONG)KiLoaderBlock->Seed * 104729u;
+    ULONG Worker = (ULONG)InterlockedIncrement(&StressRun.NextWorker);
+    ULONG State = 2463534242u + Worker * 7919u + (ULONG)KiLoaderBlock->Seed * 104729u;
 
     while (HalQueryInterruptTime() < StressRun.End && StressRun.Stale == 0 && StressRun.Broken == 0) {
         StressOnce(&State);

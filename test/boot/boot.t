@@ -213,7 +213,7 @@ SKIP: {
         is(system('sh', $MakeIso, $ENV{NTMM_AMD64}, "$Folder/iso", $ENV{SAMPLE}), 0, 'an image is made');
         my $Run = boot(undef, real => 1, more => ['-vga', 'std', '-cdrom', "$Folder/iso"]);
         is($Run->{status}, 0, 'status');
-        like($Run->{text}, qr/^== memory map\n([0-9a-f]{16}-[0-9a-f]{16} .* pages .*\n)+/m, 'the memory map');
+        like($Run->{text}, qr/^\r?== memory map\n([0-9a-f]{16}-[0-9a-f]{16} .* pages .*\n)+/m, 'the memory map');
         like($Run->{text}, qr/hello from .*\n.*goodbye/s, 'the text of the driver');
         my ($Json) = $Run->{text} =~ /^(\{"ntmm":.*)/ms;
         my $Report = eval { decode_json($Json // '') };
