@@ -97,6 +97,9 @@ KeInitializeApc(PKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environment, PKKERN
     Apc->Type = KI_APC_OBJECT;
     Apc->Size = sizeof(*Apc);
     Apc->Thread = Thread;
+    if (Environment != OriginalApcEnvironment && Environment != AttachedApcEnvironment) {
+        Environment = Thread->ActiveProcess != Thread->Process ? AttachedApcEnvironment : OriginalApcEnvironment;
+    }
     Apc->ApcStateIndex = (CCHAR)Environment;
     Apc->KernelRoutine = (PVOID)(ULONG_PTR)KernelRoutine;
     Apc->RundownRoutine = (PVOID)(ULONG_PTR)RundownRoutine;
@@ -112,11 +115,12 @@ KipIsSpecial(const KAPC *Apc)
     return Apc->NormalRoutine == NULL;
 }
 
-/* May this APC of the thread's kernel list be delivered, as far as regions and others go? */
+/* May this APC of the thread's kernel list be delivered, as far as regions, address spaces and others go? */
 static BOOLEAN
 KipMayDeliver(const struct _KTHREAD *Thread, const KAPC *Apc)
 {
     return Thread->SpecialApcDisable == 0 &&
+           (Apc->ApcStateIndex != OriginalApcEnvironment || Thread->ActiveProcess == Thread->Process) &&
            (KipIsSpecial(Apc) || (Thread->KernelApcDisable == 0 && !Thread->KernelApcInProgress));
 }
 

@@ -35,7 +35,10 @@ typedef enum _KAPC_ENVIRONMENT {
     InsertApcEnvironment
 } KAPC_ENVIRONMENT;
 
-/* Make an APC for a thread. Environment makes no difference: a thread has one set of queues. Any IRQL. */
+/*
+ * Make an APC for a thread. One for the original environment waits while the thread is attached to another process;
+ * CurrentApcEnvironment is what the thread has now. Any IRQL.
+ */
 VOID NTAPI KeInitializeApc(PKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environment, PKKERNEL_ROUTINE KernelRoutine,
                            PKRUNDOWN_ROUTINE RundownRoutine, PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode,
                            PVOID NormalContext);
