@@ -104,6 +104,10 @@ IopReleaseTail(PIRP Irp)
         ObfDereferenceObject(Tail->Event);
         Tail->Event = NULL;
     }
+    if (Tail->Process != NULL) {
+        ObfDereferenceObject(Tail->Process);
+        Tail->Process = NULL;
+    }
     if (Tail->File != NULL) {
         OldIrql = IopAcquireLock();
         if (Tail->FileLinks.Flink != NULL) {
@@ -176,6 +180,7 @@ IopFinishApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, P
 {
     PIRP Irp = IopFromApc(Apc);
     PIO_APC_ROUTINE Routine = IopTailOf(Irp)->ApcRoutine;
+    PKPROCESS Process;
     BOOLEAN News;
 
     UNREFERENCED_PARAMETER(NormalRoutine);
@@ -183,11 +188,14 @@ IopFinishApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, P
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
     IopLeaveThread(Irp);
+    /* The thread may have gone to another address space meanwhile. */
+    Process = KiAttachProcess(IopTailOf(Irp)->Process);
     IopReturnBuffers(Irp);
     News = IopIsNews(Irp);
     if (News) {
         IopSignalSender(Irp);
     }
+    KiAttachProcess(Process);
     IopReleaseTail(Irp);
     if (News && Routine != NULL) {
         /* The packet lives on as the sender's APC. */

@@ -149,8 +149,11 @@ VOID
 IopQueueToThread(PIRP Irp)
 {
     struct _KTHREAD *Thread = KiCurrentThread();
-    KIRQL OldIrql = IopAcquireLock();
+    KIRQL OldIrql;
 
+    ObfReferenceObject(Thread->ActiveProcess);
+    IopTailOf(Irp)->Process = Thread->ActiveProcess;
+    OldIrql = IopAcquireLock();
     Irp->Tail.Overlay.Thread = (PETHREAD)Thread;
     Irp->AllocationFlags |= IOP_IRP_QUEUED;
     IopTailOf(Irp)->Thread = (PKTHREAD)Thread;
