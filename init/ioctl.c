@@ -1,14 +1,15 @@
 /*
- * The requests that the command line asks for, made by a program (program.h): open the device, device control, close.
+ * The requests that the command line asks for, made by a program (program.h): open the device, device
+ * control, close.
  *
- * Each device is opened once, by the first request for it, for asynchronous requests, and closed when all are over. A request
- * that the driver pends is given INIT_PATIENCE of the machine's time and then left pending, so that a later one may release
- * it. At the end what is still pending is cancelled; what even that does not complete is a finding, and keeps the program
- * from ending.
+ * Each device is opened once, by the first request for it, for asynchronous requests, and closed when all are
+ * over. A request that the driver pends is given INIT_PATIENCE of the machine's time and then left pending,
+ * so that a later one may release it. At the end what is still pending is cancelled; what even that does not
+ * complete is a finding, and keeps the program from ending.
  *
- * The services are asked for from user mode: names, status blocks and buffers are user memory of the program's process, and
- * before each request its buffers are hidden, so that who touches them first, and how, is seen (usertouch.c). What the report
- * needs is copied out and stays in the table.
+ * The services are asked for from user mode: names, status blocks and buffers are user memory of the
+ * program's process, and before each request its buffers are hidden, so that who touches them first, and how,
+ * is seen (usertouch.c). What the report needs is copied out and stays in the table.
  */
 #include "init.h"
 #include "json.h"
@@ -18,7 +19,7 @@
 #include <ke/user.h>
 #include <rtl/rtl.h>
 
-#define INIT_PATIENCE 1000 /* ms */
+#define INIT_PATIENCE    1000        /* ms */
 #define INIT_REQUEST_TAG 0x75716552u /* "Requ" */
 #define INIT_DEVICE_NAME 256
 
@@ -40,12 +41,12 @@ typedef struct _INIT_REQUEST {
     PINIT_USER_BLOCK User;         /* user memory, as are the buffers */
     PVOID UserInput;
     PVOID UserOutput;
-    BOOLEAN Pending;               /* on the way, or lost */
-    BOOLEAN Finished;              /* Status, Information and Output are final */
+    BOOLEAN Pending;  /* on the way, or lost */
+    BOOLEAN Finished; /* Status, Information and Output are final */
     NTSTATUS Status;
     ULONG64 Information;
-    PUCHAR Output;                 /* copied */
-    ULONG OutputValid;             /* bytes */
+    PUCHAR Output;     /* copied */
+    ULONG OutputValid; /* bytes */
 } INIT_REQUEST, *PINIT_REQUEST;
 
 static INIT_REQUEST InitpRequests[HAL_MAXIMUM_REQUESTS];
@@ -128,8 +129,8 @@ InitpOpenRequest(PINIT_REQUEST Request)
     Status = InitpWriteName(Request);
     if (NT_SUCCESS(Status)) {
         KiSetPreviousMode(UserMode);
-        Status = ZwCreateFile(&User->Handle, GENERIC_READ | GENERIC_WRITE, &User->Attributes, &User->Iosb, NULL,
-                              FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN,
+        Status = ZwCreateFile(&User->Handle, GENERIC_READ | GENERIC_WRITE, &User->Attributes, &User->Iosb,
+                              NULL, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN,
                               FILE_NON_DIRECTORY_FILE, NULL, 0);
         KiSetPreviousMode(KernelMode);
     }
@@ -157,7 +158,9 @@ InitpMakeBuffers(PINIT_REQUEST Request)
         Request->Output = ExAllocatePool2(POOL_FLAG_NON_PAGED, Asked->OutputLength, INIT_REQUEST_TAG);
         Status = Request->Output == NULL ? STATUS_INSUFFICIENT_RESOURCES : STATUS_SUCCESS;
     }
-    return NT_SUCCESS(Status) ? ZwCreateEvent(&Request->Event, EVENT_ALL_ACCESS, NULL, NotificationEvent, FALSE) : Status;
+    return NT_SUCCESS(Status)
+               ? ZwCreateEvent(&Request->Event, EVENT_ALL_ACCESS, NULL, NotificationEvent, FALSE)
+               : Status;
 }
 
 /* Wait for a pending request at most Milliseconds; TRUE if it has been completed. */
@@ -174,7 +177,8 @@ InitpReportRequest(PINIT_REQUEST Request, const char *Rule, const char *What)
 {
     KI_FINDING Finding = {.Rule = Rule};
 
-    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "device control 0x%08X %s", Request->Asked->Code, What);
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "device control 0x%08X %s", Request->Asked->Code,
+                    What);
     KiReportFinding(&Finding);
 }
 
@@ -221,8 +225,9 @@ InitpControl(PINIT_REQUEST Request)
     InitHideUser(Request->UserOutput, Asked->OutputLength);
     InitWatchUser();
     KiSetPreviousMode(UserMode);
-    Status = ZwDeviceIoControlFile(Request->Handle, Request->Event, NULL, NULL, &Request->User->Iosb, Asked->Code,
-                                   Request->UserInput, Asked->InputLength, Request->UserOutput, Asked->OutputLength);
+    Status = ZwDeviceIoControlFile(Request->Handle, Request->Event, NULL, NULL, &Request->User->Iosb,
+                                   Asked->Code, Request->UserInput, Asked->InputLength, Request->UserOutput,
+                                   Asked->OutputLength);
     KiSetPreviousMode(KernelMode);
     return Status;
 }
@@ -269,7 +274,8 @@ InitpCancelRequest(PINIT_REQUEST Request)
         ZwCancelIoFileEx(Request->Handle, &Request->User->Iosb, &Request->User->CancelIosb);
         KiSetPreviousMode(KernelMode);
         if (!InitpWaitForRequest(Request, INIT_PATIENCE)) {
-            InitpReportRequest(Request, "request-not-completed", "was never completed, not even when it was cancelled");
+            InitpReportRequest(Request, "request-not-completed",
+                               "was never completed, not even when it was cancelled");
             return;
         }
     }

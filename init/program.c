@@ -1,9 +1,10 @@
 /*
  * The program of program.h.
  *
- * Its code is the core's, so "user mode" is what its services are asked for with: previous mode UserMode, user addresses for
- * all they are given, a process that the driver is called in. Each allocation is a region of its own, followed by at
- * least a page that belongs to nobody, so that a driver that reads or writes past a buffer faults.
+ * Its code is the core's, so "user mode" is what its services are asked for with: previous mode UserMode,
+ * user addresses for all they are given, a process that the driver is called in. Each allocation is a region
+ * of its own, followed by at least a page that belongs to nobody, so that a driver that reads or writes past
+ * a buffer faults.
  */
 #include "program.h"
 #include "init.h"
@@ -81,7 +82,8 @@ InitAllocateUser(SIZE_T Length, PVOID *Buffer)
     }
     Status = ZwAllocateVirtualMemory(NtCurrentProcess(), &Base, 0, &Size, MEM_RESERVE, PAGE_READWRITE);
     if (NT_SUCCESS(Status)) {
-        Status = ZwAllocateVirtualMemory(NtCurrentProcess(), &Base, 0, &Committed, MEM_COMMIT, PAGE_READWRITE);
+        Status =
+            ZwAllocateVirtualMemory(NtCurrentProcess(), &Base, 0, &Committed, MEM_COMMIT, PAGE_READWRITE);
     }
     if (NT_SUCCESS(Status)) {
         *Buffer = (PUCHAR)Base + (Committed - Rounded);
@@ -99,6 +101,6 @@ InitHideUser(PVOID Buffer, SIZE_T Length)
         SIZE_T Size = Length;
         ULONG Old;
 
-        (VOID)ZwProtectVirtualMemory(NtCurrentProcess(), &Base, &Size, Protections[Index], &Old);
+        (VOID) ZwProtectVirtualMemory(NtCurrentProcess(), &Base, &Size, Protections[Index], &Old);
     }
 }

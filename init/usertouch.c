@@ -1,16 +1,17 @@
 /*
  * Touches of user memory by an image, while the program's thread is in its driver.
  *
- * Each page of the buffers is hidden before a request, so its first touch is a page fault, and the trap path says who it
- * was (KiUserTouched). An image that uses a user address itself must have probed it, and must be ready for the exception: the
- * address may be anybody's, and the program may free the memory or change its protection at any moment. So the touch is
- * held against two things:
+ * Each page of the buffers is hidden before a request, so its first touch is a page fault, and the trap path
+ * says who it was (KiUserTouched). An image that uses a user address itself must have probed it, and must be
+ * ready for the exception: the address may be anybody's, and the program may free the memory or change its
+ * protection at any moment. So the touch is held against two things:
  *
- *     user-buffer-not-probed    no ProbeForRead, ProbeForWrite or MmProbeAndLockPages of it since the request began
- *     user-buffer-unguarded     probed, but no frame of the image has an __except around the place
+ *     user-buffer-not-probed    no ProbeForRead, ProbeForWrite or MmProbeAndLockPages of it since the request
+ * began user-buffer-unguarded     probed, but no frame of the image has an __except around the place
  *
- * What the core touches on a caller's behalf is the core's own business. A page that was touched well once is not looked at
- * again until the next request, but for the pages that ProbeForWrite touches: they are hidden again behind it.
+ * What the core touches on a caller's behalf is the core's own business. A page that was touched well once is
+ * not looked at again until the next request, but for the pages that ProbeForWrite touches: they are hidden
+ * again behind it.
  *
  * All of this belongs to one thread, the program's; no lock.
  */
@@ -50,7 +51,8 @@ InitpWasProbed(ULONG_PTR Address)
     return FALSE;
 }
 
-/* --- Touches ---------------------------------------------------------------------------------------------- */
+/* --- Touches ----------------------------------------------------------------------------------------------
+ */
 
 /* Of the frames of a trap, those of images say where it was. */
 static VOID
@@ -102,7 +104,8 @@ InitpProbed(const volatile VOID *Address, SIZE_T Length, KI_USER_PROBE Probe)
     }
 }
 
-/* Is it the image's doing: its own instruction, or a routine of the core that only copies, fills or compares for it? */
+/* Is it the image's doing: its own instruction, or a routine of the core that only copies, fills or compares
+ * for it? */
 static BOOLEAN
 InitpIsOfImage(PKTRAP_FRAME TrapFrame)
 {
@@ -117,7 +120,8 @@ InitpIsOfImage(PKTRAP_FRAME TrapFrame)
         return FALSE;
     }
     Name = KiExportName(Record->Index);
-    return (Name[0] == 'R' && Name[1] == 't' && Name[2] == 'l') || (Name[0] == 'm' && Name[1] == 'e' && Name[2] == 'm');
+    return (Name[0] == 'R' && Name[1] == 't' && Name[2] == 'l') ||
+           (Name[0] == 'm' && Name[1] == 'e' && Name[2] == 'm');
 }
 
 static VOID
@@ -127,9 +131,11 @@ InitpTouched(PKTRAP_FRAME TrapFrame, ULONG64 Address)
         return;
     }
     if (!InitpWasProbed(Address)) {
-        InitpReportTouch(TrapFrame, Address, "user-buffer-not-probed", "used a user address that it had neither probed nor locked");
+        InitpReportTouch(TrapFrame, Address, "user-buffer-not-probed",
+                         "used a user address that it had neither probed nor locked");
     } else if (!KiIsGuarded(TrapFrame)) {
-        InitpReportTouch(TrapFrame, Address, "user-buffer-unguarded", "used a user address outside __try, where the program can make it fault");
+        InitpReportTouch(TrapFrame, Address, "user-buffer-unguarded",
+                         "used a user address outside __try, where the program can make it fault");
     }
 }
 

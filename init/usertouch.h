@@ -6,7 +6,8 @@
 
 #include <wdm.h>
 
-/* A request is about to be made by the current thread: forget earlier probes, and look at its image's touches from now on. */
+/* A request is about to be made by the current thread: forget earlier probes, and look at its image's touches
+ * from now on. */
 VOID InitWatchUser(VOID);
 VOID InitUnwatchUser(VOID);
 

@@ -1,7 +1,7 @@
 /*
- * Would an exception be caught? A look at the frames of images outwards from a place, without calling any handler: does one
- * of them have an __except around where it is? Core frames are crossed by their records, as for a real exception
- * (exception.h). No state, no locks.
+ * Would an exception be caught? A look at the frames of images outwards from a place, without calling any
+ * handler: does one of them have an __except around where it is? Core frames are crossed by their records, as
+ * for a real exception (exception.h). No state, no locks.
  */
 #include "kep.h"
 #include "exception.h"
@@ -19,7 +19,8 @@ typedef struct _KI_SCOPES {
     } Scopes[];
 } KI_SCOPES;
 
-/* The frame's table, if it lies in its image as a whole; NULL for a frame without one or of another language. */
+/* The frame's table, if it lies in its image as a whole; NULL for a frame without one or of another language.
+ */
 static const KI_SCOPES *
 KipScopesOf(const KI_IMAGE_FRAME *Frame)
 {
@@ -27,8 +28,8 @@ KipScopesOf(const KI_IMAGE_FRAME *Frame)
     ULONG64 Base, Start = (ULONG_PTR)Table;
     ULONG Size;
 
-    if (Frame->Handler == NULL || (Frame->HandlerFlags & UNW_FLAG_EHANDLER) == 0 || !KiFindImage(Start, &Base, &Size) ||
-        Start + sizeof(*Table) > Base + Size ||
+    if (Frame->Handler == NULL || (Frame->HandlerFlags & UNW_FLAG_EHANDLER) == 0 ||
+        !KiFindImage(Start, &Base, &Size) || Start + sizeof(*Table) > Base + Size ||
         Start + sizeof(*Table) + (ULONG64)Table->Count * sizeof(Table->Scopes[0]) > Base + Size) {
         return NULL;
     }

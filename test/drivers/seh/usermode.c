@@ -1,8 +1,9 @@
 /*
- * usermode: drivers that are handed user memory, rightly and wrongly; the image's name says which. usermode.t drives it.
+ * usermode: drivers that are handed user memory, rightly and wrongly; the image's name says which. usermode.t
+ * drives it.
  *
- * The requests are METHOD_NEITHER, 0x222003, but where the case says otherwise: Type3InputBuffer and UserBuffer are the
- * program's own addresses.
+ * The requests are METHOD_NEITHER, 0x222003, but where the case says otherwise: Type3InputBuffer and
+ * UserBuffer are the program's own addresses.
  */
 #include <ntifs.h>
 
@@ -94,7 +95,8 @@ LockAndMap(REQUEST *Request)
 {
     PMDL InputMdl, OutputMdl;
     PUCHAR Input, Output;
-    NTSTATUS Status = LockBuffer((PVOID)Request->Input, Request->InputLength, IoReadAccess, &InputMdl, &Input);
+    NTSTATUS Status =
+        LockBuffer((PVOID)Request->Input, Request->InputLength, IoReadAccess, &InputMdl, &Input);
     ULONG Index;
 
     if (!NT_SUCCESS(Status)) {
@@ -173,8 +175,10 @@ TouchElsewhere(PDEVICE_OBJECT DeviceObject, PVOID Context)
 static VOID
 Describe(REQUEST *Request)
 {
-    DbgPrint("requestor mode %d, previous mode %d, system process %d, requestor process %d, user addresses %d %d\n",
-             Request->Irp->RequestorMode, ExGetPreviousMode(), IoGetCurrentProcess() == PsInitialSystemProcess,
+    DbgPrint("requestor mode %d, previous mode %d, system process %d, requestor process %d, user addresses "
+             "%d %d\n",
+             Request->Irp->RequestorMode, ExGetPreviousMode(),
+             IoGetCurrentProcess() == PsInitialSystemProcess,
              IoGetRequestorProcess(Request->Irp) == IoGetCurrentProcess(),
              (ULONG_PTR)Request->Input < (ULONG_PTR)MmHighestUserAddress,
              (ULONG_PTR)Request->Output < (ULONG_PTR)MmHighestUserAddress);
