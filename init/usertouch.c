@@ -143,7 +143,7 @@ VOID
 InitWatchUser(VOID)
 {
     InitpProbeCount = 0;
-    InitpWatched = (PKTHREAD)KiCurrentThread();
+    InitpWatched = KiVerifierOn ? (PKTHREAD)KiCurrentThread() : NULL;
     KiUserProbed = InitpProbed;
     KiUserTouched = InitpTouched;
 }

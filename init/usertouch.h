@@ -7,7 +7,7 @@
 #include <wdm.h>
 
 /* A request is about to be made by the current thread: forget earlier probes, and look at its image's touches
- * from now on. */
+ * from now on, if the verifier is on. */
 VOID InitWatchUser(VOID);
 VOID InitUnwatchUser(VOID);
 

@@ -306,7 +306,7 @@ IopCallCompletion(PIRP Irp, PIO_COMPLETION_ROUTINE Routine, PVOID Context)
     if (Status == STATUS_MORE_PROCESSING_REQUIRED) {
         return FALSE;
     }
-    if (Pending && (IoGetCurrentIrpStackLocation(Irp)->Control & SL_PENDING_RETURNED) == 0) {
+    if (KiVerifierOn && Pending && (IoGetCurrentIrpStackLocation(Irp)->Control & SL_PENDING_RETURNED) == 0) {
         IopVerifierStop(0x228, (ULONG_PTR)Routine, (ULONG_PTR)Irp, 0);
     }
     return TRUE;

@@ -185,7 +185,7 @@ IopCheckCall(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     if (Irp->Type != IO_TYPE_IRP) {
         IopVerifierStop(3, (ULONG_PTR)Irp, 0, 0);
     }
-    if (Irp->CancelRoutine != NULL) {
+    if (KiVerifierOn && Irp->CancelRoutine != NULL) {
         IopVerifierStop(0x203, IopCallerOfCore(), (ULONG_PTR)Irp, 0);
     }
     if (DeviceObject == NULL || DeviceObject->Type != IO_TYPE_DEVICE || DeviceObject->DriverObject == NULL) {

@@ -8,7 +8,7 @@
  *     returned first    the record goes; a STATUS_PENDING stays in the request's tail until the location is
  * completed
  *
- * Whichever comes second knows both. Only packets that have a tail are watched: not those in storage of a
+ * Whichever comes second knows both. Nothing is watched without the verifier. Only packets that have a tail are watched: not those in storage of a
  * driver's own. The rules are the I/O verifier's, each a bug check 0xC9:
  *
  *     0x224  returned one status, completed with another     0x23D  returned STATUS_PENDING, not marked
@@ -40,7 +40,7 @@ IopBeginCall(PIRP Irp, PIOP_CALL Call)
     PIOP_IRP_TAIL Tail = IopTailOf(Irp);
     KIRQL OldIrql;
 
-    if ((Irp->AllocationFlags & IOP_IRP_ALLOCATED) == 0) {
+    if (!KiVerifierOn || (Irp->AllocationFlags & IOP_IRP_ALLOCATED) == 0) {
         return FALSE;
     }
     *Call = (IOP_CALL){.Location = Irp->CurrentLocation};

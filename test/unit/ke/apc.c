@@ -125,6 +125,21 @@ KTEST(ApcWaitsForIrqlAndRegions)
     CHECK(TraceIs("S"));
 }
 
+KTEST(ApcWaitsForMutex)
+{
+    KMUTEX Mutex;
+    KAPC Normal;
+
+    TraceReset();
+    KeInitializeMutex(&Mutex, 0);
+    MakeApc(&Normal, KeGetCurrentThread(), FALSE);
+    KeWaitForSingleObject(&Mutex, Executive, KernelMode, FALSE, NULL);
+    CHECK(Insert(&Normal, 'N'));
+    CHECK(TraceIs(""));
+    KeReleaseMutex(&Mutex, FALSE);
+    CHECK(TraceIs("Nn"));
+}
+
 static KAPC Nested;
 
 static VOID NTAPI
