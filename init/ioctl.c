@@ -1,34 +1,52 @@
 /*
- * The requests that the command line asks for, as a program would make them: open the device, device control, close.
+ * The requests that the command line asks for, made by a program (program.h): open the device, device
+ * control, close.
  *
- * Each device is opened once, by the first request for it, for asynchronous requests, and closed when all are over. A request
- * that the driver pends is given INIT_PATIENCE of the machine's time and then left pending, so that a later one may release
- * it. At the end what is still pending is cancelled; what even that does not complete is a finding.
+ * Each device is opened once, by the first request for it, for asynchronous requests, and closed when all are
+ * over. A request that the driver pends is given INIT_PATIENCE of the machine's time and then left pending,
+ * so that a later one may release it. At the end what is still pending is cancelled; what even that does not
+ * complete is a finding, and keeps the program from ending.
  *
- * Buffers are nonpaged system memory, and requests come from kernel mode. What the report needs stays in the table.
+ * The services are asked for from user mode: names, status blocks and buffers are user memory of the
+ * program's process, and before each request its buffers are hidden, so that who touches them first, and how,
+ * is seen (usertouch.c). What the report needs is copied out and stays in the table.
  */
 #include "init.h"
 #include "json.h"
+#include "program.h"
+#include "usertouch.h"
 #include <io/io.h>
+#include <ke/user.h>
 #include <rtl/rtl.h>
 
-#define INIT_PATIENCE 1000 /* ms */
+#define INIT_PATIENCE    1000        /* ms */
 #define INIT_REQUEST_TAG 0x75716552u /* "Requ" */
 #define INIT_DEVICE_NAME 256
+
+/* What a request needs in user memory besides its buffers. */
+typedef struct _INIT_USER_BLOCK {
+    IO_STATUS_BLOCK Iosb;
+    IO_STATUS_BLOCK CancelIosb;
+    HANDLE Handle;
+    OBJECT_ATTRIBUTES Attributes;
+    UNICODE_STRING Path;
+    WCHAR PathBuffer[INIT_DEVICE_NAME];
+} INIT_USER_BLOCK, *PINIT_USER_BLOCK;
 
 typedef struct _INIT_REQUEST {
     const HAL_REQUEST *Asked;
     CHAR Device[INIT_DEVICE_NAME]; /* for the report */
     HANDLE Handle;                 /* NULL: could not be opened */
     HANDLE Event;                  /* set when it has been completed */
-    IO_STATUS_BLOCK Iosb;
-    BOOLEAN Pending;               /* on the way, or lost */
-    BOOLEAN Finished;              /* Status, Information and Output are final */
+    PINIT_USER_BLOCK User;         /* user memory, as are the buffers */
+    PVOID UserInput;
+    PVOID UserOutput;
+    BOOLEAN Pending;  /* on the way, or lost */
+    BOOLEAN Finished; /* Status, Information and Output are final */
     NTSTATUS Status;
     ULONG64 Information;
-    PUCHAR Input;
-    PUCHAR Output;
-    ULONG OutputValid;             /* bytes */
+    PUCHAR Output;     /* copied */
+    ULONG OutputValid; /* bytes */
 } INIT_REQUEST, *PINIT_REQUEST;
 
 static INIT_REQUEST InitpRequests[HAL_MAXIMUM_REQUESTS];
@@ -78,14 +96,29 @@ InitpSameName(const char *First, const char *Second)
     return *First == *Second;
 }
 
+/* Put what opening takes into user memory. */
+static NTSTATUS
+InitpWriteName(PINIT_REQUEST Request)
+{
+    PINIT_USER_BLOCK User = Request->User;
+    INIT_USER_BLOCK Block = {0};
+
+    for (ULONG Index = 0; Request->Device[Index] != 0; Index += 1) {
+        Block.PathBuffer[Index] = (UCHAR)Request->Device[Index];
+        Block.Path.Length += sizeof(WCHAR);
+    }
+    Block.Path.MaximumLength = Block.Path.Length;
+    Block.Path.Buffer = User->PathBuffer;
+    InitializeObjectAttributes(&Block.Attributes, &User->Path, OBJ_CASE_INSENSITIVE, NULL, NULL);
+    return KiCopyToUser(User, &Block, sizeof(Block));
+}
+
 /* The handle of an earlier request for the same device, or a new one. */
 static NTSTATUS
 InitpOpenRequest(PINIT_REQUEST Request)
 {
-    WCHAR Buffer[INIT_DEVICE_NAME];
-    UNICODE_STRING Path = {.Buffer = Buffer};
-    OBJECT_ATTRIBUTES Attributes;
-    IO_STATUS_BLOCK Iosb;
+    PINIT_USER_BLOCK User = Request->User;
+    NTSTATUS Status;
 
     for (PINIT_REQUEST Earlier = InitpRequests; Earlier < Request; Earlier += 1) {
         if (Earlier->Handle != NULL && InitpSameName(Earlier->Device, Request->Device)) {
@@ -93,14 +126,18 @@ InitpOpenRequest(PINIT_REQUEST Request)
             return STATUS_SUCCESS;
         }
     }
-    for (ULONG Index = 0; Request->Device[Index] != 0; Index += 1) {
-        Buffer[Index] = (UCHAR)Request->Device[Index];
-        Path.Length += sizeof(WCHAR);
+    Status = InitpWriteName(Request);
+    if (NT_SUCCESS(Status)) {
+        KiSetPreviousMode(UserMode);
+        Status = ZwCreateFile(&User->Handle, GENERIC_READ | GENERIC_WRITE, &User->Attributes, &User->Iosb,
+                              NULL, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN,
+                              FILE_NON_DIRECTORY_FILE, NULL, 0);
+        KiSetPreviousMode(KernelMode);
     }
-    Path.MaximumLength = Path.Length;
-    InitializeObjectAttributes(&Attributes, &Path, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, NULL, NULL);
-    return ZwCreateFile(&Request->Handle, GENERIC_READ | GENERIC_WRITE, &Attributes, &Iosb, NULL, FILE_ATTRIBUTE_NORMAL,
-                        FILE_SHARE_READ | FILE_SHARE_WRITE, FILE_OPEN, FILE_NON_DIRECTORY_FILE, NULL, 0);
+    if (NT_SUCCESS(Status)) {
+        Status = KiCopyFromUser(&Request->Handle, &User->Handle, sizeof(Request->Handle));
+    }
+    return Status;
 }
 
 /* --- One request ---------------------------------------------------------------------------------------- */
@@ -109,21 +146,21 @@ static NTSTATUS
 InitpMakeBuffers(PINIT_REQUEST Request)
 {
     const HAL_REQUEST *Asked = Request->Asked;
+    NTSTATUS Status = InitAllocateUser(Asked->InputLength, &Request->UserInput);
 
-    if (Asked->InputLength != 0) {
-        Request->Input = ExAllocatePool2(POOL_FLAG_NON_PAGED, Asked->InputLength, INIT_REQUEST_TAG);
-        if (Request->Input == NULL) {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
-        RtlCopyMemory(Request->Input, Asked->Input, Asked->InputLength);
+    if (NT_SUCCESS(Status)) {
+        Status = InitAllocateUser(Asked->OutputLength, &Request->UserOutput);
     }
-    if (Asked->OutputLength != 0) {
+    if (NT_SUCCESS(Status) && Asked->InputLength != 0) {
+        Status = KiCopyToUser(Request->UserInput, Asked->Input, Asked->InputLength);
+    }
+    if (NT_SUCCESS(Status) && Asked->OutputLength != 0) {
         Request->Output = ExAllocatePool2(POOL_FLAG_NON_PAGED, Asked->OutputLength, INIT_REQUEST_TAG);
-        if (Request->Output == NULL) {
-            return STATUS_INSUFFICIENT_RESOURCES;
-        }
+        Status = Request->Output == NULL ? STATUS_INSUFFICIENT_RESOURCES : STATUS_SUCCESS;
     }
-    return ZwCreateEvent(&Request->Event, EVENT_ALL_ACCESS, NULL, NotificationEvent, FALSE);
+    return NT_SUCCESS(Status)
+               ? ZwCreateEvent(&Request->Event, EVENT_ALL_ACCESS, NULL, NotificationEvent, FALSE)
+               : Status;
 }
 
 /* Wait for a pending request at most Milliseconds; TRUE if it has been completed. */
@@ -144,48 +181,82 @@ InitpReportRequest(PINIT_REQUEST Request, const char *Rule, const char *What)
     InitReportFinding(&Finding);
 }
 
-/* The request has been completed: keep what there is to say of it. */
 static VOID
-InitpFinishRequest(PINIT_REQUEST Request, NTSTATUS Status, ULONG_PTR Information)
+InitpFailRequest(PINIT_REQUEST Request, NTSTATUS Status)
 {
-    const HAL_REQUEST *Asked = Request->Asked;
-
     Request->Status = Status;
-    Request->Information = Information;
-    if (!NT_ERROR(Status)) {
-        Request->OutputValid = (ULONG)MIN(Information, Asked->OutputLength);
-        if (METHOD_FROM_CTL_CODE(Asked->Code) == METHOD_BUFFERED && Information > Asked->OutputLength) {
-            InitpReportRequest(Request, "request-information",
-                               "was completed with more bytes in Information than its output buffer has");
-        }
-    }
     Request->Finished = TRUE;
     Request->Pending = FALSE;
+}
+
+/* The request has been completed: keep what there is to say of it. */
+static VOID
+InitpFinishRequest(PINIT_REQUEST Request)
+{
+    const HAL_REQUEST *Asked = Request->Asked;
+    IO_STATUS_BLOCK Iosb = {0};
+    NTSTATUS Status = KiCopyFromUser(&Iosb, &Request->User->Iosb, sizeof(Iosb));
+
+    InitpFailRequest(Request, NT_SUCCESS(Status) ? Iosb.Status : Status);
+    Request->Information = Iosb.Information;
+    if (NT_ERROR(Request->Status)) {
+        return;
+    }
+    Request->OutputValid = (ULONG)MIN(Iosb.Information, Asked->OutputLength);
+    if (METHOD_FROM_CTL_CODE(Asked->Code) == METHOD_BUFFERED && Iosb.Information > Asked->OutputLength) {
+        InitpReportRequest(Request, "request-information",
+                           "was completed with more bytes in Information than its output buffer has");
+    }
+    if (Request->OutputValid != 0 &&
+        !NT_SUCCESS(KiCopyFromUser(Request->Output, Request->UserOutput, Request->OutputValid))) {
+        Request->OutputValid = 0;
+    }
+}
+
+/* Ask for the device control. */
+static NTSTATUS
+InitpControl(PINIT_REQUEST Request)
+{
+    const HAL_REQUEST *Asked = Request->Asked;
+    NTSTATUS Status;
+
+    InitHideUser(Request->UserInput, Asked->InputLength);
+    InitHideUser(Request->UserOutput, Asked->OutputLength);
+    InitWatchUser();
+    KiSetPreviousMode(UserMode);
+    Status = ZwDeviceIoControlFile(Request->Handle, Request->Event, NULL, NULL, &Request->User->Iosb,
+                                   Asked->Code, Request->UserInput, Asked->InputLength, Request->UserOutput,
+                                   Asked->OutputLength);
+    KiSetPreviousMode(KernelMode);
+    return Status;
 }
 
 static VOID
 InitpSendRequest(PDRIVER_OBJECT Driver, PINIT_REQUEST Request)
 {
-    const HAL_REQUEST *Asked = Request->Asked;
     NTSTATUS Status = STATUS_NO_SUCH_DEVICE;
+    PVOID User;
 
     if (InitpNameRequest(Driver, Request)) {
+        Status = InitAllocateUser(sizeof(INIT_USER_BLOCK), &User);
+    }
+    if (NT_SUCCESS(Status)) {
+        Request->User = User;
         Status = InitpOpenRequest(Request);
     }
     if (NT_SUCCESS(Status)) {
         Status = InitpMakeBuffers(Request);
     }
     if (NT_SUCCESS(Status)) {
-        Status = ZwDeviceIoControlFile(Request->Handle, Request->Event, NULL, NULL, &Request->Iosb, Asked->Code,
-                                       Request->Input, Asked->InputLength, Request->Output, Asked->OutputLength);
+        Status = InitpControl(Request);
     }
     if (NT_ERROR(Status)) {
-        InitpFinishRequest(Request, Status, 0);
+        InitpFailRequest(Request, Status);
         return;
     }
     Request->Pending = TRUE;
     if (InitpWaitForRequest(Request, INIT_PATIENCE)) {
-        InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
+        InitpFinishRequest(Request);
     }
 }
 
@@ -194,19 +265,20 @@ InitpSendRequest(PDRIVER_OBJECT Driver, PINIT_REQUEST Request)
 static VOID
 InitpCancelRequest(PINIT_REQUEST Request)
 {
-    IO_STATUS_BLOCK Iosb;
-
     if (!Request->Pending) {
         return;
     }
     if (!InitpWaitForRequest(Request, 0)) {
-        ZwCancelIoFileEx(Request->Handle, &Request->Iosb, &Iosb);
+        KiSetPreviousMode(UserMode);
+        ZwCancelIoFileEx(Request->Handle, &Request->User->Iosb, &Request->User->CancelIosb);
+        KiSetPreviousMode(KernelMode);
         if (!InitpWaitForRequest(Request, INIT_PATIENCE)) {
-            InitpReportRequest(Request, "request-not-completed", "was never completed, not even when it was cancelled");
+            InitpReportRequest(Request, "request-not-completed",
+                               "was never completed, not even when it was cancelled");
             return;
         }
     }
-    InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
+    InitpFinishRequest(Request);
 }
 
 static VOID
@@ -222,13 +294,14 @@ InitpCloseRequest(PINIT_REQUEST Request)
     }
 }
 
-VOID
-InitSendRequests(PDRIVER_OBJECT Driver)
+/* The program: TRUE if nothing of its is left on the way. */
+static BOOLEAN
+InitpMakeRequests(PVOID Context)
 {
-    for (ULONG Index = 0; Index < KiLoaderBlock->RequestCount; Index += 1) {
-        InitpRequests[Index].Asked = &KiLoaderBlock->Requests[Index];
-        InitpRequestCount = Index + 1;
-        InitpSendRequest(Driver, &InitpRequests[Index]);
+    BOOLEAN Over = TRUE;
+
+    for (ULONG Index = 0; Index < InitpRequestCount; Index += 1) {
+        InitpSendRequest(Context, &InitpRequests[Index]);
     }
     for (ULONG Index = 0; Index < InitpRequestCount; Index += 1) {
         InitpCancelRequest(&InitpRequests[Index]);
@@ -241,11 +314,32 @@ InitSendRequests(PDRIVER_OBJECT Driver)
         PINIT_REQUEST Request = &InitpRequests[Index];
 
         if (Request->Pending && InitpWaitForRequest(Request, 0)) {
-            InitpFinishRequest(Request, Request->Iosb.Status, Request->Iosb.Information);
+            InitpFinishRequest(Request);
         }
+        Over = Over && !Request->Pending;
         if (Request->Event != NULL) {
             ZwClose(Request->Event);
         }
+    }
+    InitUnwatchUser();
+    return Over;
+}
+
+VOID
+InitSendRequests(PDRIVER_OBJECT Driver)
+{
+    NTSTATUS Status;
+
+    if (KiLoaderBlock->RequestCount == 0) {
+        return;
+    }
+    InitpRequestCount = KiLoaderBlock->RequestCount;
+    for (ULONG Index = 0; Index < InitpRequestCount; Index += 1) {
+        InitpRequests[Index].Asked = &KiLoaderBlock->Requests[Index];
+    }
+    Status = InitRunProgram(InitpMakeRequests, Driver);
+    for (ULONG Index = 0; !NT_SUCCESS(Status) && Index < InitpRequestCount; Index += 1) {
+        InitpFailRequest(&InitpRequests[Index], Status);
     }
 }
 

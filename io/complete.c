@@ -3,13 +3,14 @@
  *
  *     IofCompleteRequest --> each location's completion routine --> the top
  *                                                                    |
- *          WAITED: the sender wakes, and finishes it <---------------+--> QUEUED: a special kernel APC to its thread
- *          neither: here, above APC_LEVEL in a worker <--------------/         finishes it in the sender's context
+ *          WAITED: the sender wakes, and finishes it <---------------+--> QUEUED: a special kernel APC to its
+ * thread neither: here, above APC_LEVEL in a worker <--------------/         finishes it in the sender's
+ * context
  *
- * To finish is to copy the output, unlock and free the MDLs, store the status, set events, queue the sender's own APC, and
- * free the packet. A thread that does not take APCs (at APC_LEVEL, in a guarded region) waits in vain for its request, as
- * the documents say. As they also say, a request that fails at once, never pending, leaves status block and event alone:
- * its sender has the status already.
+ * To finish is to copy the output, unlock and free the MDLs, store the status, set events, queue the sender's
+ * own APC, and free the packet. A thread that does not take APCs (at APC_LEVEL, in a guarded region) waits in
+ * vain for its request, as the documents say. As they also say, a request that fails at once, never pending,
+ * leaves status block and event alone: its sender has the status already.
  *
  * Breaches of the I/O verifier's rules are bug check 0xC9. Document: "Completing IRPs", "Disabling APCs".
  */
@@ -52,7 +53,8 @@ IopHasOutput(PIRP Irp)
            Irp->IoStatus.Information != 0 && (Irp->AllocationFlags & IOP_IRP_ALLOCATED) != 0;
 }
 
-/* Copy the output and give the buffers back. A buffer of the sender's that has gone makes the request fail. */
+/* Copy the output and give the buffers back. A buffer of the sender's that has gone makes the request fail.
+ */
 static VOID
 IopReturnBuffers(PIRP Irp)
 {
@@ -83,7 +85,7 @@ IopSignalSender(PIRP Irp)
 
     if (Irp->UserIosb != NULL) {
         /* A status block that has gone loses its status: nobody is left to be told. */
-        (VOID)KiReturnResult(Irp->UserIosb, &Irp->IoStatus, sizeof(Irp->IoStatus), Irp->RequestorMode);
+        (VOID) KiReturnResult(Irp->UserIosb, &Irp->IoStatus, sizeof(Irp->IoStatus), Irp->RequestorMode);
     }
     if (File != NULL && (Irp->UserEvent == NULL || (File->Flags & FO_SYNCHRONOUS_IO) != 0)) {
         File->FinalStatus = Irp->IoStatus.Status;
@@ -103,6 +105,10 @@ IopReleaseTail(PIRP Irp)
     if (Tail->Event != NULL) {
         ObfDereferenceObject(Tail->Event);
         Tail->Event = NULL;
+    }
+    if (Tail->Process != NULL) {
+        ObfDereferenceObject(Tail->Process);
+        Tail->Process = NULL;
     }
     if (Tail->File != NULL) {
         OldIrql = IopAcquireLock();
@@ -125,7 +131,8 @@ IopDropRequest(PIRP Irp)
     IopFreeIrp(Irp);
 }
 
-/* Finish a request that nobody waits for as such: at <= APC_LEVEL, or above it if nothing paged is touched. */
+/* Finish a request that nobody waits for as such: at <= APC_LEVEL, or above it if nothing paged is touched.
+ */
 static VOID
 IopFinishRequest(PIRP Irp)
 {
@@ -145,7 +152,8 @@ IopFinishWorker(PVOID Parameter)
     IopFinishRequest(Parameter);
 }
 
-/* --- In the sender's thread ------------------------------------------------------------------------------- */
+/* --- In the sender's thread -------------------------------------------------------------------------------
+ */
 
 /* The packet in whose tail an APC lies. */
 static inline PIRP
@@ -155,7 +163,8 @@ IopFromApc(PKAPC Apc)
 }
 
 static VOID NTAPI
-IopAfterApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1, PVOID *Argument2)
+IopAfterApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1,
+            PVOID *Argument2)
 {
     UNREFERENCED_PARAMETER(NormalRoutine);
     UNREFERENCED_PARAMETER(NormalContext);
@@ -172,10 +181,12 @@ IopRundownApc(PKAPC Apc)
 
 /* The special kernel APC of a completed request. */
 static VOID NTAPI
-IopFinishApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1, PVOID *Argument2)
+IopFinishApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1,
+             PVOID *Argument2)
 {
     PIRP Irp = IopFromApc(Apc);
     PIO_APC_ROUTINE Routine = IopTailOf(Irp)->ApcRoutine;
+    PKPROCESS Process;
     BOOLEAN News;
 
     UNREFERENCED_PARAMETER(NormalRoutine);
@@ -183,11 +194,14 @@ IopFinishApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, P
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
     IopLeaveThread(Irp);
+    /* The thread may have gone to another address space meanwhile. */
+    Process = KiAttachProcess(IopTailOf(Irp)->Process);
     IopReturnBuffers(Irp);
     News = IopIsNews(Irp);
     if (News) {
         IopSignalSender(Irp);
     }
+    KiAttachProcess(Process);
     IopReleaseTail(Irp);
     if (News && Routine != NULL) {
         /* The packet lives on as the sender's APC. */
@@ -234,8 +248,8 @@ IopReachTop(PIRP Irp, CCHAR PriorityBoost)
     } else if ((Irp->AllocationFlags & IOP_IRP_WAITED) != 0) {
         KeSetEvent(&IopTailOf(Irp)->Completed, IO_NO_INCREMENT, FALSE);
     } else if ((Irp->AllocationFlags & IOP_IRP_QUEUED) != 0) {
-        KeInitializeApc(&Irp->Tail.Apc, (PKTHREAD)(PVOID)Irp->Tail.Overlay.Thread, OriginalApcEnvironment, IopFinishApc,
-                        IopRundownRequest, NULL, KernelMode, NULL);
+        KeInitializeApc(&Irp->Tail.Apc, (PKTHREAD)(PVOID)Irp->Tail.Overlay.Thread, OriginalApcEnvironment,
+                        IopFinishApc, IopRundownRequest, NULL, KernelMode, NULL);
         if (!KeInsertQueueApc(&Irp->Tail.Apc, NULL, NULL, PriorityBoost)) {
             IopDropRequest(Irp);
         }
@@ -278,8 +292,8 @@ IopWantsCall(PIRP Irp, UCHAR Control)
            (Irp->Cancel && (Control & SL_INVOKE_ON_CANCEL) != 0);
 }
 
-/* Call the completion routine that the driver above set: FALSE if that driver has the IRP now. One that lets a request
- * go on which was pending below must have said so above: else 0xC9 (0x228). */
+/* Call the completion routine that the driver above set: FALSE if that driver has the IRP now. One that lets
+ * a request go on which was pending below must have said so above: else 0xC9 (0x228). */
 static BOOLEAN
 IopCallCompletion(PIRP Irp, PIO_COMPLETION_ROUTINE Routine, PVOID Context)
 {
@@ -292,7 +306,7 @@ IopCallCompletion(PIRP Irp, PIO_COMPLETION_ROUTINE Routine, PVOID Context)
     if (Status == STATUS_MORE_PROCESSING_REQUIRED) {
         return FALSE;
     }
-    if (Pending && (IoGetCurrentIrpStackLocation(Irp)->Control & SL_PENDING_RETURNED) == 0) {
+    if (KiVerifierOn && Pending && (IoGetCurrentIrpStackLocation(Irp)->Control & SL_PENDING_RETURNED) == 0) {
         IopVerifierStop(0x228, (ULONG_PTR)Routine, (ULONG_PTR)Irp, 0);
     }
     return TRUE;
@@ -323,10 +337,10 @@ IopCompleteLocation(PIRP Irp)
 }
 
 /*
- * Complete an IRP whose IoStatus is set: the routines of the drivers above are called, from below, until one says
- * STATUS_MORE_PROCESSING_REQUIRED; then the sender gets what it asked for. The IRP is not the caller's any more.
- * Completed already: bug check 0x44; 0xC9 with STATUS_PENDING (6), with its cancel routine still set (7), above
- * DISPATCH_LEVEL (0x0E). IRQL <= DISPATCH_LEVEL.
+ * Complete an IRP whose IoStatus is set: the routines of the drivers above are called, from below, until one
+ * says STATUS_MORE_PROCESSING_REQUIRED; then the sender gets what it asked for. The IRP is not the caller's
+ * any more. Completed already: bug check 0x44; 0xC9 with STATUS_PENDING (6), with its cancel routine still
+ * set (7), above DISPATCH_LEVEL (0x0E). IRQL <= DISPATCH_LEVEL.
  */
 VOID NTAPI
 IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
@@ -343,14 +357,16 @@ IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost)
 NTEXPORT(IofCompleteRequest);
 NTEXPORT_AS("IoCompleteRequest", IofCompleteRequest);
 
-/* --- Requests that the core waits for ---------------------------------------------------------------------- */
+/* --- Requests that the core waits for ----------------------------------------------------------------------
+ */
 
 static BOOLEAN
 IopWaitForRequest(PIRP Irp)
 {
     LARGE_INTEGER Timeout = {.QuadPart = -(LONG64)IOP_PATIENCE * 10000};
 
-    return KeWaitForSingleObject(&IopTailOf(Irp)->Completed, Executive, KernelMode, FALSE, &Timeout) == STATUS_SUCCESS;
+    return KeWaitForSingleObject(&IopTailOf(Irp)->Completed, Executive, KernelMode, FALSE, &Timeout) ==
+           STATUS_SUCCESS;
 }
 
 static VOID
@@ -358,8 +374,8 @@ IopReportLost(PDEVICE_OBJECT DeviceObject, UCHAR MajorFunction)
 {
     KI_FINDING Finding = {.Rule = "request-not-completed", .Address = (ULONG64)DeviceObject};
 
-    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text), "a request of major function 0x%02X was never completed",
-                    MajorFunction);
+    RtlpPrintBuffer(Finding.Text, sizeof(Finding.Text),
+                    "a request of major function 0x%02X was never completed", MajorFunction);
     KiReportFinding(&Finding);
 }
 

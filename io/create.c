@@ -5,23 +5,24 @@
  *                       ^                                              |
  *                       \-------- the driver's new name --------------/ STATUS_REPARSE
  *
- * What is behind the device in the path is the driver's business, and so are disposition, options and extended attributes;
- * there is no file system. Rights are granted as asked for. Parameters are captured first and checked before anything
- * happens; a handle is made last, and if that fails the driver sees the file closed.
+ * What is behind the device in the path is the driver's business, and so are disposition, options and
+ * extended attributes; there is no file system. Rights are granted as asked for. Parameters are captured
+ * first and checked before anything happens; a handle is made last, and if that fails the driver sees the
+ * file closed.
  *
  * Document: "ZwCreateFile", "IRP_MJ_CREATE".
  */
 #include "iop.h"
 #include <ke/user.h>
 
-#define IOP_NAME_TAG 0x6D4E6C46u /* "FlNm" */
-#define IOP_EA_TAG 0x61456F49u   /* "IoEa" */
+#define IOP_NAME_TAG         0x6D4E6C46u /* "FlNm" */
+#define IOP_EA_TAG           0x61456F49u /* "IoEa" */
 #define IOP_MAXIMUM_REPARSES 32
-#define IOP_MAXIMUM_EA 0x10000
-#define IOP_SYNCHRONOUS (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)
-#define IOP_DIRECTORY_OPTIONS                                                                                     \
-    (FILE_DIRECTORY_FILE | IOP_SYNCHRONOUS | FILE_WRITE_THROUGH | FILE_OPEN_FOR_BACKUP_INTENT | FILE_OPEN_BY_FILE_ID | \
-     FILE_DELETE_ON_CLOSE)
+#define IOP_MAXIMUM_EA       0x10000
+#define IOP_SYNCHRONOUS      (FILE_SYNCHRONOUS_IO_ALERT | FILE_SYNCHRONOUS_IO_NONALERT)
+#define IOP_DIRECTORY_OPTIONS                                                                                \
+    (FILE_DIRECTORY_FILE | IOP_SYNCHRONOUS | FILE_WRITE_THROUGH | FILE_OPEN_FOR_BACKUP_INTENT |              \
+     FILE_OPEN_BY_FILE_ID | FILE_DELETE_ON_CLOSE)
 
 /* What a caller asks for; captured. */
 typedef struct _IOP_OPEN {
@@ -97,7 +98,8 @@ IopFillFile(PFILE_OBJECT File, PDEVICE_OBJECT Device, PFILE_OBJECT Related, cons
     File->RelatedFileObject = Related;
     File->FileName = *Rest;
     File->Flags = IopFileFlags(Open);
-    File->ReadAccess = (Access & (FILE_READ_DATA | FILE_EXECUTE | GENERIC_READ | GENERIC_EXECUTE | GENERIC_ALL)) != 0;
+    File->ReadAccess =
+        (Access & (FILE_READ_DATA | FILE_EXECUTE | GENERIC_READ | GENERIC_EXECUTE | GENERIC_ALL)) != 0;
     File->WriteAccess = (Access & (FILE_WRITE_DATA | FILE_APPEND_DATA | GENERIC_WRITE | GENERIC_ALL)) != 0;
     File->DeleteAccess = (Access & (DELETE | GENERIC_ALL)) != 0;
     File->SharedRead = (Open->ShareAccess & FILE_SHARE_READ) != 0;
@@ -111,7 +113,8 @@ IopFillFile(PFILE_OBJECT File, PDEVICE_OBJECT Device, PFILE_OBJECT Related, cons
 
 /* A file object for a device; the reference to it and Rest are used up in any case. */
 static NTSTATUS
-IopMakeFile(PDEVICE_OBJECT Device, PFILE_OBJECT Related, PUNICODE_STRING Rest, const IOP_OPEN *Open, PIOP_FILE *Made)
+IopMakeFile(PDEVICE_OBJECT Device, PFILE_OBJECT Related, PUNICODE_STRING Rest, const IOP_OPEN *Open,
+            PIOP_FILE *Made)
 {
     PVOID Object;
     BOOLEAN Image;
@@ -177,7 +180,8 @@ IopSendCreate(PFILE_OBJECT File, PIOP_OPEN Open)
 
 /* --- Opening -------------------------------------------------------------------------------------------- */
 
-/* Where an open begins: the device, what is left for its driver, and the file that the path is relative to, referenced. */
+/* Where an open begins: the device, what is left for its driver, and the file that the path is relative to,
+ * referenced. */
 static NTSTATUS
 IopFindStart(const IOP_OPEN *Open, PDEVICE_OBJECT *Device, PFILE_OBJECT *Related, PUNICODE_STRING Rest)
 {
@@ -278,8 +282,8 @@ IopCheckOpen(const IOP_OPEN *Open)
     ULONG Options = Open->Options;
 
     if ((Open->FileAttributes & ~(ULONG)FILE_ATTRIBUTE_VALID_FLAGS) != 0 ||
-        (Open->ShareAccess & ~(ULONG)FILE_SHARE_VALID_FLAGS) != 0 || Open->Disposition > FILE_MAXIMUM_DISPOSITION ||
-        (Options & ~(ULONG)FILE_VALID_OPTION_FLAGS) != 0) {
+        (Open->ShareAccess & ~(ULONG)FILE_SHARE_VALID_FLAGS) != 0 ||
+        Open->Disposition > FILE_MAXIMUM_DISPOSITION || (Options & ~(ULONG)FILE_VALID_OPTION_FLAGS) != 0) {
         return STATUS_INVALID_PARAMETER;
     }
     if ((Options & IOP_SYNCHRONOUS) != 0 &&
@@ -291,7 +295,8 @@ IopCheckOpen(const IOP_OPEN *Open)
     }
     if ((Options & FILE_DIRECTORY_FILE) != 0 &&
         ((Options & ~(ULONG)IOP_DIRECTORY_OPTIONS) != 0 ||
-         (Open->Disposition != FILE_CREATE && Open->Disposition != FILE_OPEN && Open->Disposition != FILE_OPEN_IF))) {
+         (Open->Disposition != FILE_CREATE && Open->Disposition != FILE_OPEN &&
+          Open->Disposition != FILE_OPEN_IF))) {
         return STATUS_INVALID_PARAMETER;
     }
     if ((Options & FILE_COMPLETE_IF_OPLOCKED) != 0 && (Options & FILE_RESERVE_OPFILTER) != 0) {
@@ -300,7 +305,8 @@ IopCheckOpen(const IOP_OPEN *Open)
     if ((Options & FILE_NO_INTERMEDIATE_BUFFERING) != 0 && (Open->DesiredAccess & FILE_APPEND_DATA) != 0) {
         return STATUS_INVALID_PARAMETER;
     }
-    return Open->AllocationSize < 0 || Open->EaLength > IOP_MAXIMUM_EA ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS;
+    return Open->AllocationSize < 0 || Open->EaLength > IOP_MAXIMUM_EA ? STATUS_INVALID_PARAMETER
+                                                                       : STATUS_SUCCESS;
 }
 
 static NTSTATUS
@@ -325,7 +331,8 @@ IopCapturePath(const OBJECT_ATTRIBUTES *ObjectAttributes, PIOP_OPEN Open)
     Open->Root = Attributes.RootDirectory;
     Open->Attributes = Attributes.Attributes;
     KiEnterBoundary();
-    Open->Path.Buffer = ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)Path.Length + sizeof(WCHAR), IOP_NAME_TAG);
+    Open->Path.Buffer =
+        ExAllocatePool2(POOL_FLAG_NON_PAGED, (SIZE_T)Path.Length + sizeof(WCHAR), IOP_NAME_TAG);
     KiLeaveBoundary();
     if (Open->Path.Buffer == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -421,7 +428,7 @@ IopCreateFile(PHANDLE FileHandle, POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATU
         Iosb.Status = Status;
         Iosb.Information = Open->Information;
         if (NT_SUCCESS(Status)) {
-            (VOID)KiReturnResult(IoStatusBlock, &Iosb, sizeof(Iosb), Mode);
+            (VOID) KiReturnResult(IoStatusBlock, &Iosb, sizeof(Iosb), Mode);
         }
     }
     IopForgetOpen(Open);
@@ -429,16 +436,17 @@ IopCreateFile(PHANDLE FileHandle, POBJECT_ATTRIBUTES ObjectAttributes, PIO_STATU
 }
 
 /*
- * Open a device, or a file of a driver that has files, by path: ObjectAttributes may name a root, a directory of the name
- * space or an open file. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_PATH_NOT_FOUND, STATUS_OBJECT_NAME_INVALID,
- * STATUS_OBJECT_PATH_SYNTAX_BAD, STATUS_OBJECT_TYPE_MISMATCH for something that cannot be opened, STATUS_NO_SUCH_DEVICE for
- * a device that is not ready, STATUS_ACCESS_DENIED for an exclusive one that is open, STATUS_INVALID_PARAMETER,
- * STATUS_INSUFFICIENT_RESOURCES, or what the driver says. PASSIVE_LEVEL.
+ * Open a device, or a file of a driver that has files, by path: ObjectAttributes may name a root, a directory
+ * of the name space or an open file. STATUS_OBJECT_NAME_NOT_FOUND, STATUS_OBJECT_PATH_NOT_FOUND,
+ * STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_PATH_SYNTAX_BAD, STATUS_OBJECT_TYPE_MISMATCH for something that
+ * cannot be opened, STATUS_NO_SUCH_DEVICE for a device that is not ready, STATUS_ACCESS_DENIED for an
+ * exclusive one that is open, STATUS_INVALID_PARAMETER, STATUS_INSUFFICIENT_RESOURCES, or what the driver
+ * says. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 ZwCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-             PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes, ULONG ShareAccess,
-             ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength)
+             PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes,
+             ULONG ShareAccess, ULONG CreateDisposition, ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength)
 {
     IOP_OPEN Open = {.DesiredAccess = DesiredAccess,
                      .FileAttributes = FileAttributes,
@@ -470,14 +478,15 @@ NTEXPORT(ZwOpenFile);
 NTEXPORT_AS("NtOpenFile", ZwOpenFile);
 
 /*
- * ZwCreateFile on behalf of the kernel, whoever the thread works for. CreateFileType must be CreateFileTypeNone: there is
- * no pipe or mailslot (STATUS_OBJECT_TYPE_MISMATCH). Options: IO_NO_PARAMETER_CHECKING leaves the checks out.
+ * ZwCreateFile on behalf of the kernel, whoever the thread works for. CreateFileType must be
+ * CreateFileTypeNone: there is no pipe or mailslot (STATUS_OBJECT_TYPE_MISMATCH). Options:
+ * IO_NO_PARAMETER_CHECKING leaves the checks out.
  */
 NTSTATUS NTAPI
 IoCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
-             PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes, ULONG ShareAccess,
-             ULONG Disposition, ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength, CREATE_FILE_TYPE CreateFileType,
-             PVOID InternalParameters, ULONG Options)
+             PIO_STATUS_BLOCK IoStatusBlock, PLARGE_INTEGER AllocationSize, ULONG FileAttributes,
+             ULONG ShareAccess, ULONG Disposition, ULONG CreateOptions, PVOID EaBuffer, ULONG EaLength,
+             CREATE_FILE_TYPE CreateFileType, PVOID InternalParameters, ULONG Options)
 {
     IOP_OPEN Open = {.DesiredAccess = DesiredAccess,
                      .FileAttributes = FileAttributes,
@@ -496,8 +505,8 @@ IoCreateFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES O
 NTEXPORT(IoCreateFile);
 
 /*
- * Open the device of a name (or link): *FileObject, whose last reference closes it again, and the top of its stack,
- * which the file object keeps. Statuses as ZwCreateFile. PASSIVE_LEVEL.
+ * Open the device of a name (or link): *FileObject, whose last reference closes it again, and the top of its
+ * stack, which the file object keeps. Statuses as ZwCreateFile. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 IoGetDeviceObjectPointer(PUNICODE_STRING ObjectName, ACCESS_MASK DesiredAccess, PFILE_OBJECT *FileObject,

@@ -1,6 +1,6 @@
 /*
- * What can be asked and set of an open file: by the I/O manager itself where it knows, else by its driver, with one system
- * buffer. These services return when the driver is done, whatever way the file was opened.
+ * What can be asked and set of an open file: by the I/O manager itself where it knows, else by its driver,
+ * with one system buffer. These services return when the driver is done, whatever way the file was opened.
  *
  * Document: "ZwQueryInformationFile", "ZwSetInformationFile", "ZwQueryVolumeInformationFile".
  */
@@ -55,8 +55,8 @@ static const IOP_CLASS IopVolumeClasses[] = {
 };
 
 /* In FileAllInformation: where what the I/O manager knows is. */
-#define IOP_ALL_ACCESS 76
-#define IOP_ALL_MODE 88
+#define IOP_ALL_ACCESS    76
+#define IOP_ALL_MODE      88
 #define IOP_ALL_ALIGNMENT 92
 
 static NTSTATUS
@@ -71,7 +71,8 @@ IopCheckClass(const IOP_CLASS *Classes, ULONG Count, ULONG Class, ULONG Length, 
     return STATUS_INVALID_INFO_CLASS;
 }
 
-/* --- What the I/O manager knows -------------------------------------------------------------------------- */
+/* --- What the I/O manager knows --------------------------------------------------------------------------
+ */
 
 static ULONG
 IopModeOf(const FILE_OBJECT *File)
@@ -83,7 +84,8 @@ IopModeOf(const FILE_OBJECT *File)
     Mode |= (File->Flags & FO_NO_INTERMEDIATE_BUFFERING) != 0 ? FILE_NO_INTERMEDIATE_BUFFERING : 0;
     Mode |= (File->Flags & FO_DELETE_ON_CLOSE) != 0 ? FILE_DELETE_ON_CLOSE : 0;
     if ((File->Flags & FO_SYNCHRONOUS_IO) != 0) {
-        Mode |= (File->Flags & FO_ALERTABLE_IO) != 0 ? FILE_SYNCHRONOUS_IO_ALERT : FILE_SYNCHRONOUS_IO_NONALERT;
+        Mode |=
+            (File->Flags & FO_ALERTABLE_IO) != 0 ? FILE_SYNCHRONOUS_IO_ALERT : FILE_SYNCHRONOUS_IO_NONALERT;
     }
     return Mode;
 }
@@ -149,8 +151,8 @@ IopAnswer(PIOP_SERVICE Service, PIO_STATUS_BLOCK IoStatusBlock, NTSTATUS Status,
 
 /* A request for the driver with one buffer, which it fills (Query) or reads; Class goes along. */
 static NTSTATUS
-IopAskDriver(PIOP_SERVICE Service, const IOP_ARGUMENTS *Arguments, UCHAR MajorFunction, PVOID Buffer, ULONG Length,
-             ULONG Class)
+IopAskDriver(PIOP_SERVICE Service, const IOP_ARGUMENTS *Arguments, UCHAR MajorFunction, PVOID Buffer,
+             ULONG Length, ULONG Class)
 {
     BOOLEAN Query = MajorFunction != IRP_MJ_SET_INFORMATION;
     PIRP Irp = IopMakeFileIrp(Service->File, Service->Top, MajorFunction, IOP_IRP_WAITED);
@@ -195,8 +197,8 @@ ZwQueryInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID 
     IOP_SERVICE Service;
     ULONG64 Answer;
     ULONG Known;
-    NTSTATUS Status = IopCheckClass(IopQueryClasses, RTL_NUMBER_OF(IopQueryClasses), (ULONG)FileInformationClass, Length,
-                                    &Arguments.Wanted);
+    NTSTATUS Status = IopCheckClass(IopQueryClasses, RTL_NUMBER_OF(IopQueryClasses),
+                                    (ULONG)FileInformationClass, Length, &Arguments.Wanted);
 
     if (NT_SUCCESS(Status)) {
         Status = IopBeginFile(&Arguments, &Service);
@@ -220,8 +222,9 @@ static NTSTATUS
 IopSetKnown(PIOP_SERVICE Service, const VOID *FileInformation, ULONG Class)
 {
     ULONG64 Value = 0;
-    NTSTATUS Status = KiCaptureArgument(&Value, FileInformation,
-                                        Class == FileModeInformation ? sizeof(ULONG) : sizeof(ULONG64), Service->Mode);
+    NTSTATUS Status =
+        KiCaptureArgument(&Value, FileInformation,
+                          Class == FileModeInformation ? sizeof(ULONG) : sizeof(ULONG64), Service->Mode);
 
     if (!NT_SUCCESS(Status)) {
         return Status;
@@ -243,8 +246,8 @@ ZwSetInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID Fi
 {
     IOP_ARGUMENTS Arguments = {.FileHandle = FileHandle, .IoStatusBlock = IoStatusBlock};
     IOP_SERVICE Service;
-    NTSTATUS Status = IopCheckClass(IopSetClasses, RTL_NUMBER_OF(IopSetClasses), (ULONG)FileInformationClass, Length,
-                                    &Arguments.Wanted);
+    NTSTATUS Status = IopCheckClass(IopSetClasses, RTL_NUMBER_OF(IopSetClasses), (ULONG)FileInformationClass,
+                                    Length, &Arguments.Wanted);
 
     if (NT_SUCCESS(Status)) {
         Status = IopBeginFile(&Arguments, &Service);
@@ -265,14 +268,14 @@ NTEXPORT_AS("NtSetInformationFile", ZwSetInformationFile);
 
 /* Information about the device or volume of an open file. Statuses as above. PASSIVE_LEVEL. */
 NTSTATUS NTAPI
-ZwQueryVolumeInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID FsInformation, ULONG Length,
-                             FS_INFORMATION_CLASS FsInformationClass)
+ZwQueryVolumeInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PVOID FsInformation,
+                             ULONG Length, FS_INFORMATION_CLASS FsInformationClass)
 {
     IOP_ARGUMENTS Arguments = {.FileHandle = FileHandle, .IoStatusBlock = IoStatusBlock};
     FILE_FS_DEVICE_INFORMATION Device;
     IOP_SERVICE Service;
-    NTSTATUS Status = IopCheckClass(IopVolumeClasses, RTL_NUMBER_OF(IopVolumeClasses), (ULONG)FsInformationClass, Length,
-                                    &Arguments.Wanted);
+    NTSTATUS Status = IopCheckClass(IopVolumeClasses, RTL_NUMBER_OF(IopVolumeClasses),
+                                    (ULONG)FsInformationClass, Length, &Arguments.Wanted);
 
     if (NT_SUCCESS(Status)) {
         Status = IopBeginFile(&Arguments, &Service);
@@ -292,12 +295,14 @@ ZwQueryVolumeInformationFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, 
 NTEXPORT(ZwQueryVolumeInformationFile);
 NTEXPORT_AS("NtQueryVolumeInformationFile", ZwQueryVolumeInformationFile);
 
-/* Have a file's driver write what it keeps back. Statuses: see wdmfile.h, and what the driver says. PASSIVE_LEVEL. */
+/* Have a file's driver write what it keeps back. Statuses: see wdmfile.h, and what the driver says.
+ * PASSIVE_LEVEL. */
 NTSTATUS NTAPI
 ZwFlushBuffersFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock)
 {
-    IOP_ARGUMENTS Arguments = {
-        .FileHandle = FileHandle, .IoStatusBlock = IoStatusBlock, .Wanted = FILE_WRITE_DATA | FILE_APPEND_DATA};
+    IOP_ARGUMENTS Arguments = {.FileHandle = FileHandle,
+                               .IoStatusBlock = IoStatusBlock,
+                               .Wanted = FILE_WRITE_DATA | FILE_APPEND_DATA};
     IOP_SERVICE Service;
     NTSTATUS Status = IopBeginFile(&Arguments, &Service);
 

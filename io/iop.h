@@ -116,6 +116,7 @@ typedef struct _IOP_IRP_TAIL {
     PVOID ApcContext;
     PIRP Irp;              /* (C) whose tail this is */
     PKTHREAD Thread;       /* whose list it is on, if QUEUED: the packet's own field is overlaid by its APC */
+    PKPROCESS Process;     /* whose memory the sender used then, its own or one it was attached to; referenced */
     LIST_ENTRY FileLinks;  /* IOP_FILE.Requests, if File is set and it has been sent; IopLock */
     PIOP_CALL Calls;       /* IopLock */
 } IOP_IRP_TAIL, *PIOP_IRP_TAIL;

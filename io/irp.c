@@ -149,8 +149,11 @@ VOID
 IopQueueToThread(PIRP Irp)
 {
     struct _KTHREAD *Thread = KiCurrentThread();
-    KIRQL OldIrql = IopAcquireLock();
+    KIRQL OldIrql;
 
+    ObfReferenceObject(Thread->ActiveProcess);
+    IopTailOf(Irp)->Process = Thread->ActiveProcess;
+    OldIrql = IopAcquireLock();
     Irp->Tail.Overlay.Thread = (PETHREAD)Thread;
     Irp->AllocationFlags |= IOP_IRP_QUEUED;
     IopTailOf(Irp)->Thread = (PKTHREAD)Thread;
@@ -182,7 +185,7 @@ IopCheckCall(PDEVICE_OBJECT DeviceObject, PIRP Irp)
     if (Irp->Type != IO_TYPE_IRP) {
         IopVerifierStop(3, (ULONG_PTR)Irp, 0, 0);
     }
-    if (Irp->CancelRoutine != NULL) {
+    if (KiVerifierOn && Irp->CancelRoutine != NULL) {
         IopVerifierStop(0x203, IopCallerOfCore(), (ULONG_PTR)Irp, 0);
     }
     if (DeviceObject == NULL || DeviceObject->Type != IO_TYPE_DEVICE || DeviceObject->DriverObject == NULL) {

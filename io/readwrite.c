@@ -1,8 +1,8 @@
 /*
  * Reading, writing and device control by handle.
  *
- * Where a transfer begins: at *ByteOffset, or at the file's position, which only a synchronous file has; negative offsets
- * have meanings of their own (the position; the end, for writing) or none.
+ * Where a transfer begins: at *ByteOffset, or at the file's position, which only a synchronous file has;
+ * negative offsets have meanings of their own (the position; the end, for writing) or none.
  *
  * Document: "ZwReadFile", "ZwWriteFile", "ZwDeviceIoControlFile".
  */
@@ -29,15 +29,16 @@ IopTransferOffset(PIOP_SERVICE Service, PLARGE_INTEGER ByteOffset, BOOLEAN Write
         *Offset = Service->File->CurrentByteOffset;
         return Service->Locked ? STATUS_SUCCESS : STATUS_INVALID_PARAMETER;
     }
-    if (Offset->QuadPart < 0 && !(Write && Offset->HighPart == -1 && Offset->LowPart == FILE_WRITE_TO_END_OF_FILE)) {
+    if (Offset->QuadPart < 0 &&
+        !(Write && Offset->HighPart == -1 && Offset->LowPart == FILE_WRITE_TO_END_OF_FILE)) {
         return STATUS_INVALID_PARAMETER;
     }
     return STATUS_SUCCESS;
 }
 
 static NTSTATUS
-IopTransfer(const IOP_ARGUMENTS *Arguments, BOOLEAN Write, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset,
-            PULONG Key)
+IopTransfer(const IOP_ARGUMENTS *Arguments, BOOLEAN Write, PVOID Buffer, ULONG Length,
+            PLARGE_INTEGER ByteOffset, PULONG Key)
 {
     PIO_STACK_LOCATION Location;
     IOP_SERVICE Service;
@@ -67,8 +68,8 @@ IopTransfer(const IOP_ARGUMENTS *Arguments, BOOLEAN Write, PVOID Buffer, ULONG L
 }
 
 /*
- * Read Length bytes into Buffer, in the way that the device's flags ask for. Statuses: see wdmfile.h, and what the driver
- * says. PASSIVE_LEVEL.
+ * Read Length bytes into Buffer, in the way that the device's flags ask for. Statuses: see wdmfile.h, and
+ * what the driver says. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 ZwReadFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
@@ -86,8 +87,8 @@ NTSTATUS NTAPI
 ZwWriteFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
             PIO_STATUS_BLOCK IoStatusBlock, PVOID Buffer, ULONG Length, PLARGE_INTEGER ByteOffset, PULONG Key)
 {
-    IOP_ARGUMENTS Arguments = {FileHandle,    Event, ApcRoutine, ApcContext,
-                               IoStatusBlock, FILE_WRITE_DATA | FILE_APPEND_DATA};
+    IOP_ARGUMENTS Arguments = {FileHandle, Event,         ApcRoutine,
+                               ApcContext, IoStatusBlock, FILE_WRITE_DATA | FILE_APPEND_DATA};
 
     return IopTransfer(&Arguments, TRUE, Buffer, Length, ByteOffset, Key);
 }
@@ -122,8 +123,9 @@ IopControl(const IOP_ARGUMENTS *Arguments, UCHAR MajorFunction, const IO_CONTROL
 }
 
 /*
- * Have a device do what IoControlCode stands for; its low bits tell how the buffers go there, and in user mode which rights
- * the handle must have (STATUS_ACCESS_DENIED). Statuses: see wdmfile.h, and what the driver says. PASSIVE_LEVEL.
+ * Have a device do what IoControlCode stands for; its low bits tell how the buffers go there, and in user
+ * mode which rights the handle must have (STATUS_ACCESS_DENIED). Statuses: see wdmfile.h, and what the driver
+ * says. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 ZwDeviceIoControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
@@ -141,8 +143,8 @@ NTEXPORT_AS("NtDeviceIoControlFile", ZwDeviceIoControlFile);
 /* The same for a file system or a driver that takes its requests. */
 NTSTATUS NTAPI
 ZwFsControlFile(HANDLE FileHandle, HANDLE Event, PIO_APC_ROUTINE ApcRoutine, PVOID ApcContext,
-                PIO_STATUS_BLOCK IoStatusBlock, ULONG FsControlCode, PVOID InputBuffer, ULONG InputBufferLength,
-                PVOID OutputBuffer, ULONG OutputBufferLength)
+                PIO_STATUS_BLOCK IoStatusBlock, ULONG FsControlCode, PVOID InputBuffer,
+                ULONG InputBufferLength, PVOID OutputBuffer, ULONG OutputBufferLength)
 {
     IOP_ARGUMENTS Arguments = {FileHandle, Event, ApcRoutine, ApcContext, IoStatusBlock, 0};
     IO_CONTROL Control = {FsControlCode, InputBuffer, InputBufferLength, OutputBuffer, OutputBufferLength};

@@ -1,9 +1,9 @@
 /*
  * The common part of services that send a request through a file handle; see service.h.
  *
- * A synchronous file (FO_SYNCHRONOUS_IO) has one request at a time: its Lock event is taken for as long as the service
- * lasts. References: the service holds the file and the top of its stack; the request holds the file and the caller's
- * event for itself, until it is finished.
+ * A synchronous file (FO_SYNCHRONOUS_IO) has one request at a time: its Lock event is taken for as long as
+ * the service lasts. References: the service holds the file and the top of its stack; the request holds the
+ * file and the caller's event for itself, until it is finished.
  *
  * Document: "Handling IRPs", "Synchronous and Asynchronous I/O".
  */
@@ -24,8 +24,8 @@ static NTSTATUS
 IopReferenceEvent(HANDLE Handle, PIOP_SERVICE Service)
 {
     PVOID Object;
-    NTSTATUS Status =
-        ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, Service->Mode, &Object, NULL);
+    NTSTATUS Status = ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, Service->Mode,
+                                                &Object, NULL);
 
     if (NT_SUCCESS(Status)) {
         Service->Event = Object;
@@ -47,13 +47,15 @@ IopBeginFile(const IOP_ARGUMENTS *Arguments, PIOP_SERVICE Service)
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    Status = ObReferenceObjectByHandle(Arguments->FileHandle, 0, IoFileObjectType, Service->Mode, &Object, &Information);
+    Status = ObReferenceObjectByHandle(Arguments->FileHandle, 0, IoFileObjectType, Service->Mode, &Object,
+                                       &Information);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
     Service->File = Object;
     Service->Granted = Information.GrantedAccess;
-    if (Service->Mode != KernelMode && Arguments->Wanted != 0 && (Service->Granted & Arguments->Wanted) == 0) {
+    if (Service->Mode != KernelMode && Arguments->Wanted != 0 &&
+        (Service->Granted & Arguments->Wanted) == 0) {
         return IopFailService(Service, STATUS_ACCESS_DENIED);
     }
     if (Arguments->Event != NULL) {

@@ -1,10 +1,9 @@
 /*
  * Private to io/: the common part of services that send a request through a file handle.
  *
- *     IopBeginService   the caller's arguments checked, file and event referenced, the file locked if it is synchronous
- *     IopPrepare...     the request's buffers
- *     IopSendService    sent; a synchronous file's caller waits for it
- *     IopFailService    or not sent after all
+ *     IopBeginService   the caller's arguments checked, file and event referenced, the file locked if it is
+ * synchronous IopPrepare...     the request's buffers IopSendService    sent; a synchronous file's caller
+ * waits for it IopFailService    or not sent after all
  */
 #ifndef IO_SERVICE_H
 #define IO_SERVICE_H
@@ -18,7 +17,7 @@ typedef struct _IOP_SERVICE {
     PDEVICE_OBJECT Top; /* referenced */
     PKEVENT Event;      /* referenced, NULL: none */
     PIRP Irp;
-    BOOLEAN Locked;     /* the file is */
+    BOOLEAN Locked; /* the file is */
 } IOP_SERVICE, *PIOP_SERVICE;
 
 /* What all services are given. */
@@ -32,8 +31,9 @@ typedef struct _IOP_ARGUMENTS {
 } IOP_ARGUMENTS, *PIOP_ARGUMENTS;
 
 /*
- * On success Service->Irp is a request of MajorFunction for the file, owned by the service. STATUS_INVALID_HANDLE,
- * STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED, STATUS_ACCESS_VIOLATION, STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
+ * On success Service->Irp is a request of MajorFunction for the file, owned by the service.
+ * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH, STATUS_ACCESS_DENIED, STATUS_ACCESS_VIOLATION,
+ * STATUS_INSUFFICIENT_RESOURCES. PASSIVE_LEVEL.
  */
 NTSTATUS IopBeginService(const IOP_ARGUMENTS *Arguments, UCHAR MajorFunction, PIOP_SERVICE Service);
 

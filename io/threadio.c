@@ -1,10 +1,10 @@
 /*
  * Cancelling what a thread, or a file's users, have asked for.
  *
- * A thread's requests are finished by an APC in the thread itself, so in a guarded region its list stands still and none of
- * them is freed: that is when it cancels its own. To cancel another thread's, it is sent an APC that does the same there.
- * A thread that ends cancels all it has and waits; what is not completed then loses its thread, is a finding, and if it is ever
- * completed it is freed without telling anybody.
+ * A thread's requests are finished by an APC in the thread itself, so in a guarded region its list stands
+ * still and none of them is freed: that is when it cancels its own. To cancel another thread's, it is sent an
+ * APC that does the same there. A thread that ends cancels all it has and waits; what is not completed then
+ * loses its thread, is a finding, and if it is ever completed it is freed without telling anybody.
  *
  * Document: "Canceling IRPs", "ZwCancelIoFileEx", "CancelIo".
  */
@@ -14,7 +14,7 @@
 #include <ke/user.h>
 #include <rtl/rtl.h>
 
-#define IOP_CANCEL_STEP 10       /* ms between two looks */
+#define IOP_CANCEL_STEP     10   /* ms between two looks */
 #define IOP_CANCEL_PATIENCE 1000 /* looks */
 
 /* Which requests. */
@@ -143,7 +143,7 @@ IopReturnCancelled(PIOP_SERVICE Service, PIO_STATUS_BLOCK IoStatusBlock, NTSTATU
     IO_STATUS_BLOCK Iosb = {0};
 
     Iosb.Status = Status;
-    (VOID)KiReturnResult(IoStatusBlock, &Iosb, sizeof(Iosb), Service->Mode);
+    (VOID) KiReturnResult(IoStatusBlock, &Iosb, sizeof(Iosb), Service->Mode);
     ObfDereferenceObject(Service->File);
     return Status;
 }
@@ -167,8 +167,8 @@ IopBeginCancel(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock, PIOP_SERVICE S
     return Status;
 }
 
-/* Cancel the current thread's requests for a file, and wait for their end. STATUS_SUCCESS, STATUS_INVALID_HANDLE,
- * STATUS_OBJECT_TYPE_MISMATCH. PASSIVE_LEVEL. */
+/* Cancel the current thread's requests for a file, and wait for their end. STATUS_SUCCESS,
+ * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH. PASSIVE_LEVEL. */
 NTSTATUS NTAPI
 ZwCancelIoFile(HANDLE FileHandle, PIO_STATUS_BLOCK IoStatusBlock)
 {
@@ -187,7 +187,8 @@ NTEXPORT(ZwCancelIoFile);
 NTEXPORT_AS("NtCancelIoFile", ZwCancelIoFile);
 
 static VOID NTAPI
-IopCancelApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1, PVOID *Argument2)
+IopCancelApc(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext, PVOID *Argument1,
+             PVOID *Argument2)
 {
     PIOP_CANCEL Cancel = *Argument1;
 
@@ -214,7 +215,8 @@ IopThreadToAsk(const IOP_CANCEL *Cancel)
     PKTHREAD Thread = NULL;
     KIRQL OldIrql = IopAcquireLock();
 
-    for (PLIST_ENTRY Entry = File->Requests.Flink; Entry != &File->Requests && Thread == NULL; Entry = Entry->Flink) {
+    for (PLIST_ENTRY Entry = File->Requests.Flink; Entry != &File->Requests && Thread == NULL;
+         Entry = Entry->Flink) {
         PIOP_IRP_TAIL Tail = CONTAINING_RECORD(Entry, IOP_IRP_TAIL, FileLinks);
         PIRP Irp = Tail->Irp;
 
@@ -229,8 +231,9 @@ IopThreadToAsk(const IOP_CANCEL *Cancel)
 }
 
 /*
- * Cancel the requests for a file, of all threads: all, or the one with that status block. Does not wait for their end.
- * STATUS_SUCCESS, STATUS_NOT_FOUND if there is none, STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH. PASSIVE_LEVEL.
+ * Cancel the requests for a file, of all threads: all, or the one with that status block. Does not wait for
+ * their end. STATUS_SUCCESS, STATUS_NOT_FOUND if there is none, STATUS_INVALID_HANDLE,
+ * STATUS_OBJECT_TYPE_MISMATCH. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
 ZwCancelIoFileEx(HANDLE FileHandle, PIO_STATUS_BLOCK IoRequestToCancel, PIO_STATUS_BLOCK IoStatusBlock)
@@ -249,7 +252,8 @@ ZwCancelIoFileEx(HANDLE FileHandle, PIO_STATUS_BLOCK IoRequestToCancel, PIO_STAT
     KeInitializeEvent(&Cancel.Done, SynchronizationEvent, FALSE);
     while ((Thread = IopThreadToAsk(&Cancel)) != NULL) {
         Found = TRUE;
-        KeInitializeApc(&Apc, Thread, OriginalApcEnvironment, IopCancelApc, IopCancelRundown, NULL, KernelMode, NULL);
+        KeInitializeApc(&Apc, Thread, OriginalApcEnvironment, IopCancelApc, IopCancelRundown, NULL,
+                        KernelMode, NULL);
         if (KeInsertQueueApc(&Apc, &Cancel, NULL, IO_NO_INCREMENT)) {
             KeWaitForSingleObject(&Cancel.Done, Executive, KernelMode, FALSE, NULL);
         } else {

@@ -1,18 +1,20 @@
 /*
  * What a dispatch routine returns, held against what became of the request.
  *
- * A call of IofCallDriver leaves a record on its stack, on the request's list. Two things happen to a location, in either
- * order: its dispatch routine returns, and it is completed.
+ * A call of IofCallDriver leaves a record on its stack, on the request's list. Two things happen to a
+ * location, in either order: its dispatch routine returns, and it is completed.
  *
  *     completed first   the record is marked and taken off the list: the routine's return finds it so
- *     returned first    the record goes; a STATUS_PENDING stays in the request's tail until the location is completed
+ *     returned first    the record goes; a STATUS_PENDING stays in the request's tail until the location is
+ * completed
  *
- * Whichever comes second knows both. Only packets that have a tail are watched: not those in storage of a driver's own.
- * The rules are the I/O verifier's, each a bug check 0xC9:
+ * Whichever comes second knows both. Nothing is watched without the verifier. Only packets that have a tail are watched: not those in storage of a
+ * driver's own. The rules are the I/O verifier's, each a bug check 0xC9:
  *
- *     0x224  returned one status, completed with another     0x23D  returned STATUS_PENDING, not marked pending
- *     0x225  returned -1                                     0x23E  marked pending, returned something else
- *     0x226  returned something else than STATUS_PENDING for a request that is neither completed nor passed down
+ *     0x224  returned one status, completed with another     0x23D  returned STATUS_PENDING, not marked
+ * pending 0x225  returned -1                                     0x23E  marked pending, returned something
+ * else 0x226  returned something else than STATUS_PENDING for a request that is neither completed nor passed
+ * down
  *
  * Lock: IopLock. Document: "Bug Check 0xC9".
  */
@@ -38,7 +40,7 @@ IopBeginCall(PIRP Irp, PIOP_CALL Call)
     PIOP_IRP_TAIL Tail = IopTailOf(Irp);
     KIRQL OldIrql;
 
-    if ((Irp->AllocationFlags & IOP_IRP_ALLOCATED) == 0) {
+    if (!KiVerifierOn || (Irp->AllocationFlags & IOP_IRP_ALLOCATED) == 0) {
         return FALSE;
     }
     *Call = (IOP_CALL){.Location = Irp->CurrentLocation};

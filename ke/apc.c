@@ -4,13 +4,14 @@
  *     KeInsertQueueApc --> thread's list --KiDeliverApcs (APC_LEVEL)--> KernelRoutine [--> NormalRoutine]
  *                               \--KiRundownApcs (the thread ends)--> RundownRoutine
  *
- * A thread that runs is told by a software interrupt at APC_LEVEL, requested where the APC is queued, where a thread comes
- * to a processor and has some (KernelApcPending), and where it leaves a region; one too many finds nothing to do. A thread
- * that waits is released with STATUS_KERNEL_APC, which wait.c answers by waiting again.
+ * A thread that runs is told by a software interrupt at APC_LEVEL, requested where the APC is queued, where a
+ * thread comes to a processor and has some (KernelApcPending), and where it leaves a region; one too many
+ * finds nothing to do. A thread that waits is released with STATUS_KERNEL_APC, which wait.c answers by
+ * waiting again.
  *
- * Regions are two counts per thread, zero outside every region and one lower for each entered, which KeAreApcsDisabled
- * reports, mutexes take part in, and which must be back at zero where a thread ends (bug check 0x20) or a DPC returns
- * (0xC7).
+ * Regions are two counts per thread, zero outside every region and one lower for each entered, which
+ * KeAreApcsDisabled reports, mutexes take part in, and which must be back at zero where a thread ends (bug
+ * check 0x20) or a DPC returns (0xC7).
  *
  * Lock: the dispatcher lock for the lists and KAPC.Inserted.
  */
@@ -18,7 +19,8 @@
 #include "apc.h"
 #include <ntexport.h>
 
-/* --- Regions --------------------------------------------------------------------------------------------- */
+/* --- Regions ---------------------------------------------------------------------------------------------
+ */
 
 /* Enter a region without normal kernel APCs; nests. IRQL <= APC_LEVEL. */
 VOID NTAPI
@@ -98,7 +100,8 @@ KeInitializeApc(PKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environment, PKKERN
     Apc->Size = sizeof(*Apc);
     Apc->Thread = Thread;
     if (Environment != OriginalApcEnvironment && Environment != AttachedApcEnvironment) {
-        Environment = Thread->ActiveProcess != Thread->Process ? AttachedApcEnvironment : OriginalApcEnvironment;
+        Environment =
+            Thread->ActiveProcess != Thread->Process ? AttachedApcEnvironment : OriginalApcEnvironment;
     }
     Apc->ApcStateIndex = (CCHAR)Environment;
     Apc->KernelRoutine = (PVOID)(ULONG_PTR)KernelRoutine;
@@ -240,7 +243,8 @@ KipRunApc(struct _KTHREAD *Thread, PKAPC Apc)
     PVOID Argument1 = Apc->SystemArgument1, Argument2 = Apc->SystemArgument2;
 
     if (KiIsCoreCode((ULONG_PTR)Apc->KernelRoutine)) {
-        ((PKKERNEL_ROUTINE)(ULONG_PTR)Apc->KernelRoutine)(Apc, &NormalRoutine, &NormalContext, &Argument1, &Argument2);
+        ((PKKERNEL_ROUTINE)(ULONG_PTR)Apc->KernelRoutine)(Apc, &NormalRoutine, &NormalContext, &Argument1,
+                                                          &Argument2);
     } else {
         KiCallImage6(Apc->KernelRoutine, (ULONG_PTR)Apc, (ULONG_PTR)&NormalRoutine, (ULONG_PTR)&NormalContext,
                      (ULONG_PTR)&Argument1, (ULONG_PTR)&Argument2, 0);

@@ -4,12 +4,13 @@
  * Three kinds, by ApcMode and NormalRoutine:
  *
  *     special kernel   KernelMode, no normal routine: KernelRoutine at APC_LEVEL, before all others
- *     normal kernel    KernelMode: KernelRoutine at APC_LEVEL, then NormalRoutine at PASSIVE_LEVEL; one at a time, and
- *                      not in critical regions
- *     user             UserMode: kept for the thread's return to user mode; no thread has one, so it ends in the rundown
+ *     normal kernel    KernelMode: KernelRoutine at APC_LEVEL, then NormalRoutine at PASSIVE_LEVEL; one at a
+ * time, and not in critical regions user             UserMode: kept for the thread's return to user mode; no
+ * thread has one, so it ends in the rundown
  *
- * Nothing is delivered in guarded regions and at APC_LEVEL and above. A thread that waits below APC_LEVEL is woken, runs
- * its APCs and goes on waiting. Routines may be an image's. Document: "Types of APCs", "Waits and APCs".
+ * Nothing is delivered in guarded regions and at APC_LEVEL and above. A thread that waits below APC_LEVEL is
+ * woken, runs its APCs and goes on waiting. Routines may be an image's. Document: "Types of APCs", "Waits and
+ * APCs".
  */
 #ifndef KE_APC_H
 #define KE_APC_H
@@ -18,8 +19,8 @@
 
 #define KI_APC_OBJECT 18 /* KAPC.Type */
 
-/* Called at APC_LEVEL when the APC has left the queue, whose memory it may free; may change what the normal routine is
- * called with, and with *NormalRoutine NULL that it is. */
+/* Called at APC_LEVEL when the APC has left the queue, whose memory it may free; may change what the normal
+ * routine is called with, and with *NormalRoutine NULL that it is. */
 typedef VOID NTAPI KKERNEL_ROUTINE(PKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine, PVOID *NormalContext,
                                    PVOID *SystemArgument1, PVOID *SystemArgument2);
 typedef KKERNEL_ROUTINE *PKKERNEL_ROUTINE;
@@ -36,20 +37,22 @@ typedef enum _KAPC_ENVIRONMENT {
 } KAPC_ENVIRONMENT;
 
 /*
- * Make an APC for a thread. One for the original environment waits while the thread is attached to another process;
- * CurrentApcEnvironment is what the thread has now. Any IRQL.
+ * Make an APC for a thread. One for the original environment waits while the thread is attached to another
+ * process; CurrentApcEnvironment is what the thread has now. Any IRQL.
  */
-VOID NTAPI KeInitializeApc(PKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environment, PKKERNEL_ROUTINE KernelRoutine,
-                           PKRUNDOWN_ROUTINE RundownRoutine, PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode,
-                           PVOID NormalContext);
+VOID NTAPI KeInitializeApc(PKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environment,
+                           PKKERNEL_ROUTINE KernelRoutine, PKRUNDOWN_ROUTINE RundownRoutine,
+                           PKNORMAL_ROUTINE NormalRoutine, KPROCESSOR_MODE ApcMode, PVOID NormalContext);
 
-/* Queue it; FALSE, and nothing changed, if it is queued already or the thread is ending. <= DISPATCH_LEVEL. */
+/* Queue it; FALSE, and nothing changed, if it is queued already or the thread is ending. <= DISPATCH_LEVEL.
+ */
 BOOLEAN NTAPI KeInsertQueueApc(PKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2, KPRIORITY Increment);
 
 /* Take it out of its queue: TRUE if it was there. <= DISPATCH_LEVEL. */
 BOOLEAN NTAPI KeRemoveQueueApc(PKAPC Apc);
 
-/* --- Inside ke/ ------------------------------------------------------------------------------------------- */
+/* --- Inside ke/ -------------------------------------------------------------------------------------------
+ */
 
 struct _KTHREAD;
 

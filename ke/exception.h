@@ -113,6 +113,10 @@ VOID DECLSPEC_NORETURN KiRaiseException(PEXCEPTION_RECORD Record, PVOID ReturnAd
 /* The same with a record of no information. */
 VOID DECLSPEC_NORETURN KiRaiseFrom(NTSTATUS Status, ULONG Flags, PVOID ReturnAddress);
 
+/* Does an image's frame around the interrupted instruction, or around the call that the core serves, catch exceptions (an
+ * __except, whatever its filter says)? Nothing is called. <= DISPATCH_LEVEL. */
+BOOLEAN KiIsGuarded(PKTRAP_FRAME TrapFrame);
+
 /* --- between the files of ke/ --------------------------------------------------------------------- */
 
 /* What a context may choose of EFLAGS (the arithmetic flags, trap, direction, alignment check) and of MXCSR. */
@@ -149,6 +153,9 @@ VOID DECLSPEC_NORETURN KiResumeImage(PCONTEXT Context, PKI_BOUNDARY_RECORD Top);
 /* Leave all frames above TargetFrame and go on at TargetIp with ReturnValue in rax. Begins at the newest call from an image. */
 VOID DECLSPEC_NORETURN KiUnwindTo(ULONG64 TargetFrame, ULONG64 TargetIp, PEXCEPTION_RECORD Record,
                                   ULONG64 ReturnValue);
+
+/* The registers of what a trap interrupted. */
+VOID KiTrapToContext(const KTRAP_FRAME *TrapFrame, PCONTEXT Context);
 
 /* Stop the machine for an exception that nobody handles. Wrapped: it left the start routine of a system thread. */
 VOID DECLSPEC_NORETURN KiUnhandledException(PEXCEPTION_RECORD Record, PCONTEXT Context, PKTRAP_FRAME TrapFrame,

@@ -7,6 +7,7 @@
  * wait says so.
  */
 #include "kep.h"
+#include "apc.h"
 #include <ntexport.h>
 
 static VOID
@@ -72,6 +73,9 @@ KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait)
         KipFreeMutant(Mutex);
     }
     KiExitDispatcher(OldIrql, Wait);
+    if (Thread->KernelApcDisable == 0) {
+        KiCheckApcs(Thread);
+    }
     return Old;
 }
 NTEXPORT(KeReleaseMutex);

@@ -130,6 +130,9 @@ KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode)
 
     if (HalGetIrql() < DISPATCH_LEVEL) {
         HalChoicePoint(HalChoiceFault);
+        if (KiUserTouched != NULL && Mode == KernelMode && Address < KiLoaderBlock->UserEnd) {
+            KiUserTouched(TrapFrame, Address);
+        }
         Status = MmAccessFault(ErrorCode, (PVOID)Address, Mode, TrapFrame);
         if (NT_SUCCESS(Status)) {
             return;

@@ -10,6 +10,8 @@ NTSTATUS KiUserCopy(PVOID To, const VOID *From, SIZE_T Length);
 extern const UCHAR KiUserCopyEnd[], KiUserCopyFailed[];
 
 const char *(*KiExportName)(ULONG Index);
+VOID (*KiUserProbed)(const volatile VOID *Address, SIZE_T Length, KI_USER_PROBE Probe);
+VOID (*KiUserTouched)(PKTRAP_FRAME TrapFrame, ULONG64 Address);
 
 /* --- Previous mode ------------------------------------------------------------------------------------ */
 

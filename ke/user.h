@@ -47,6 +47,30 @@ NTSTATUS KiReturnResult(PVOID To, const VOID *From, SIZE_T Length, KPROCESSOR_MO
 /* May the caller write [Address, Address + Length) now? Reads and writes a byte of each page. Status as above. */
 NTSTATUS KiProbeResult(PVOID Address, SIZE_T Length, KPROCESSOR_MODE Mode);
 
+/* What a driver did to user memory before it uses it. */
+typedef enum _KI_USER_PROBE {
+    KiProbedForRead,
+    KiProbedForWrite,  /* each page was touched */
+    KiLockedForUser,   /* by MmProbeAndLockPages with UserMode */
+    KiLockedForKernel  /* with KernelMode: that is no probe */
+} KI_USER_PROBE;
+
+/*
+ * For whoever watches drivers, if set. Probed: the current thread has probed or locked user memory; <= DISPATCH_LEVEL.
+ * Touched: kernel mode is about to touch a user address that is not there, or not that way; may not change the trap frame;
+ * <= APC_LEVEL.
+ */
+extern VOID (*KiUserProbed)(const volatile VOID *Address, SIZE_T Length, KI_USER_PROBE Probe);
+extern VOID (*KiUserTouched)(PKTRAP_FRAME TrapFrame, ULONG64 Address);
+
+static inline VOID
+KiNoteUserProbe(const volatile VOID *Address, SIZE_T Length, KI_USER_PROBE Probe)
+{
+    if (KiUserProbed != NULL) {
+        KiUserProbed(Address, Length, Probe);
+    }
+}
+
 /* --- User mode: what happens there ------------------------------------------------------------------- */
 
 /* A system service: how many arguments, and a routine of the Microsoft convention. */

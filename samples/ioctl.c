@@ -1,14 +1,14 @@
 /*
  * ioctl: a device with one request for each transfer method, and one that waits.
  *
- *     ntmm run --ioctl 0x222000,in=68656C6C6F,out=16 ioctl.sys                    buffered: bytes in reverse
- *     ntmm run --ioctl '\Device\Ioctl,0x222005,in=20,out=8' ioctl.sys             in direct: sum of both
- * buffers ntmm run --ioctl '\??\Ioctl,0x22200A,in=2A,out=8' ioctl.sys                 out direct: fill ntmm
- * run --ioctl '\\.\Ioctl,0x22200F,in=01020304,out=4' ioctl.sys           neither: add one to each byte ntmm
- * run --ioctl 0x222010 --ioctl 0x222014 ioctl.sys                        waits; the second lets it go
+ *     ntmm run --ioctl 0x222000,in=68656C6C6F,out=16 ioctl.sys             buffered: bytes in reverse
+ *     ntmm run --ioctl '\Device\Ioctl,0x222005,in=20,out=8' ioctl.sys      in direct: the sum of both buffers
+ *     ntmm run --ioctl '\??\Ioctl,0x22200A,in=2A,out=8' ioctl.sys          out direct: fill
+ *     ntmm run --ioctl '\\.\Ioctl,0x22200F,in=01020304,out=4' ioctl.sys    neither: add one to each byte
+ *     ntmm run --ioctl 0x222010 --ioctl 0x222014 ioctl.sys                 waits; the second lets it go
  *
- * Requests of the command line come from kernel mode: with METHOD_NEITHER the addresses are kernel addresses,
- * so the driver locks them with the IRP's own mode instead of probing for a user's.
+ * With METHOD_NEITHER the addresses are the program's own, and what is there can change or go at any moment: both buffers
+ * are locked, which probes them, and used at system addresses.
  */
 #include <wdm.h>
 
@@ -141,29 +141,65 @@ Fill(PIRP Irp, ULONG InputLength, ULONG OutputLength, PULONG_PTR Information)
     return STATUS_SUCCESS;
 }
 
+/* Lock a buffer of the requestor's and give it a system address; UnlockBuffer takes both back. */
 static NTSTATUS
-Increment(PIRP Irp, PUCHAR Input, ULONG InputLength, ULONG OutputLength, PULONG_PTR Information)
+LockBuffer(PVOID Address, ULONG Length, KPROCESSOR_MODE Mode, LOCK_OPERATION Operation, PMDL *Mdl, PUCHAR *System)
 {
-    PUCHAR Output;
-    PMDL Mdl;
+    NTSTATUS Status = STATUS_SUCCESS;
+
+    *Mdl = IoAllocateMdl(Address, Length, FALSE, FALSE, NULL);
+    if (*Mdl == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    __try {
+        MmProbeAndLockPages(*Mdl, Mode, Operation);
+    } __except (EXCEPTION_EXECUTE_HANDLER) {
+        Status = GetExceptionCode();
+    }
+    if (NT_SUCCESS(Status)) {
+        *System = MmGetSystemAddressForMdlSafe(*Mdl, NormalPagePriority);
+        if (*System != NULL) {
+            return STATUS_SUCCESS;
+        }
+        MmUnlockPages(*Mdl);
+        Status = STATUS_INSUFFICIENT_RESOURCES;
+    }
+    IoFreeMdl(*Mdl);
+    return Status;
+}
+
+static VOID
+UnlockBuffer(PMDL Mdl)
+{
+    MmUnlockPages(Mdl);
+    IoFreeMdl(Mdl);
+}
+
+static NTSTATUS
+Increment(PIRP Irp, PVOID Input, ULONG InputLength, ULONG OutputLength, PULONG_PTR Information)
+{
+    PMDL InputMdl, OutputMdl;
+    PUCHAR From, To;
+    NTSTATUS Status;
     ULONG Index;
 
     if (InputLength == 0 || InputLength != OutputLength) {
         return STATUS_INVALID_PARAMETER;
     }
-    Mdl = IoAllocateMdl(Irp->UserBuffer, OutputLength, FALSE, FALSE, NULL);
-    if (Mdl == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
+    Status = LockBuffer(Input, InputLength, Irp->RequestorMode, IoReadAccess, &InputMdl, &From);
+    if (!NT_SUCCESS(Status)) {
+        return Status;
     }
-    MmProbeAndLockPages(Mdl, Irp->RequestorMode, IoWriteAccess);
-    Output = MmGetSystemAddressForMdlSafe(Mdl, NormalPagePriority);
-    for (Index = 0; Output != NULL && Index < OutputLength; Index += 1) {
-        Output[Index] = (UCHAR)(Input[Index] + 1);
+    Status = LockBuffer(Irp->UserBuffer, OutputLength, Irp->RequestorMode, IoWriteAccess, &OutputMdl, &To);
+    if (NT_SUCCESS(Status)) {
+        for (Index = 0; Index < OutputLength; Index += 1) {
+            To[Index] = (UCHAR)(From[Index] + 1);
+        }
+        UnlockBuffer(OutputMdl);
+        *Information = OutputLength;
     }
-    MmUnlockPages(Mdl);
-    IoFreeMdl(Mdl);
-    *Information = OutputLength;
-    return Output == NULL ? STATUS_INSUFFICIENT_RESOURCES : STATUS_SUCCESS;
+    UnlockBuffer(InputMdl);
+    return Status;
 }
 
 /* --- Dispatch --- */

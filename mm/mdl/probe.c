@@ -1,5 +1,6 @@
 /* Probing buffers of user mode. Documents: ProbeForRead, ProbeForWrite. */
 #include "mdlp.h"
+#include <ke/user.h>
 
 /* Raise unless [Address, Address + Length) is user space and Address is aligned. */
 static VOID
@@ -19,6 +20,7 @@ ProbeForRead(const volatile VOID *Address, SIZE_T Length, ULONG Alignment)
 {
     if (Length != 0) {
         MipProbeRange((ULONG_PTR)Address, Length, Alignment);
+        KiNoteUserProbe(Address, Length, KiProbedForRead);
     }
 }
 NTEXPORT(ProbeForRead);
@@ -37,9 +39,10 @@ ProbeForWrite(volatile VOID *Address, SIZE_T Length, ULONG Alignment)
     for (;;) {
         *Byte = *Byte;
         if ((ULONG_PTR)PAGE_ALIGN(Byte) == (ULONG_PTR)PAGE_ALIGN(Last)) {
-            return;
+            break;
         }
         Byte = (volatile UCHAR *)PAGE_ALIGN(Byte) + PAGE_SIZE;
     }
+    KiNoteUserProbe(Address, Length, KiProbedForWrite);
 }
 NTEXPORT(ProbeForWrite);

@@ -12,12 +12,15 @@
  * DISPATCH_LEVEL. Documents: MmProbeAndLockPages, MmUnlockPages.
  */
 #include "mdlp.h"
+#include <ke/user.h>
+#include <mm/va/va.h>
 
 #define MI_ERROR_PRESENT 0x1u
 #define MI_ERROR_WRITE   0x2u
 
 /* Values of a MiTrackLockedPages record. */
 #define MI_LOCK_PAGEABLE 0 /* pages charged */
+#define MI_LOCK_SPACE    1 /* whose user addresses they are, 0: system addresses */
 
 /* What one look at an entry found. */
 typedef enum _MI_LOCK_LOOK { MiLookLocked, MiLookFault, MiLookFull, MiLookNoCharge } MI_LOCK_LOOK;
@@ -219,13 +222,20 @@ MipCommitBuffer(PMI_BUFFER_LOCK Buffer, PMI_TRACKED Tracked)
 {
     PMDL Mdl = Buffer->Mdl;
 
-    Mdl->Process = NULL;
+    PMI_ADDRESS_SPACE Space = Buffer->Pages == NULL && Buffer->Va < KiLoaderBlock->UserEnd ? MiCurrentSpace() : NULL;
+
+    /* A process must not end with pages locked. */
+    if (Space != NULL) {
+        __atomic_fetch_add(&Space->LockedPages, Buffer->PageCount, __ATOMIC_RELAXED);
+    }
+    Mdl->Process = Space == NULL ? NULL : (PEPROCESS)(PVOID)Space->Process;
     MiClearMdlFlags(Mdl, MDL_WRITE_OPERATION);
     MiSetMdlFlags(Mdl, MDL_PAGES_LOCKED | (Buffer->Write ? MDL_WRITE_OPERATION : 0) |
                            (Buffer->IoFrame != MI_NO_FRAME ? MDL_IO_SPACE : 0));
     Tracked->Object = Mdl;
     Tracked->Size = Mdl->ByteCount;
     Tracked->Value[MI_LOCK_PAGEABLE] = Buffer->Pageable;
+    Tracked->Value[MI_LOCK_SPACE] = (ULONG_PTR)Space;
     MiInsertTracked(Tracked);
 }
 
@@ -292,6 +302,10 @@ MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, LOCK_
 {
     MiVerifyIrql(0x70, DISPATCH_LEVEL, (ULONG_PTR)MemoryDescriptorList, (ULONG64)AccessMode);
     MipLockOrRaise(MemoryDescriptorList, NULL, AccessMode, Operation, 0xB0);
+    if ((ULONG_PTR)MmGetMdlVirtualAddress(MemoryDescriptorList) < MmUserProbeAddress) {
+        KiNoteUserProbe(MmGetMdlVirtualAddress(MemoryDescriptorList), MmGetMdlByteCount(MemoryDescriptorList),
+                        AccessMode == KernelMode ? KiLockedForKernel : KiLockedForUser);
+    }
 }
 NTEXPORT(MmProbeAndLockPages);
 
@@ -364,6 +378,10 @@ MmUnlockPages(PMDL MemoryDescriptorList)
         MiUnlockPage(&Lock, (Flags & MDL_WRITE_OPERATION) != 0);
     }
     MiReturnResidentAvailable(Tracked->Value[MI_LOCK_PAGEABLE]);
+    if (Tracked->Value[MI_LOCK_SPACE] != 0) {
+        __atomic_fetch_sub(&((PMI_ADDRESS_SPACE)(ULONG_PTR)Tracked->Value[MI_LOCK_SPACE])->LockedPages, MiMdlPageCount(Mdl),
+                           __ATOMIC_RELEASE);
+    }
     MiClearMdlFlags(Mdl, MDL_PAGES_LOCKED | MDL_WRITE_OPERATION | MDL_IO_SPACE);
     MiFreeTracked(Tracked);
 }

@@ -1,23 +1,24 @@
-/* Files by handle: opening, synchronous and asynchronous requests, events, APCs, information, cancelling, threads that end. */
+/* Files by handle: opening, synchronous and asynchronous requests, events, APCs, information, cancelling,
+ * threads that end. */
 #include "iotest.h"
 #include "../ke/kethreads.h"
 
-#define CONTROL_CODE CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, FILE_ANY_ACCESS)
+#define CONTROL_CODE     CTL_CODE(FILE_DEVICE_UNKNOWN, 1, METHOD_BUFFERED, FILE_ANY_ACCESS)
 #define SYNCHRONOUS_READ (FILE_READ_DATA | SYNCHRONIZE)
 
 /* --- A driver that keeps sixteen bytes; what it is to do with the next requests is in these --- */
 
 static UCHAR Store[16];
-static BOOLEAN HoldNext;           /* pend, cancellable */
-static NTSTATUS FailWith;          /* not 0: complete with that */
-static BOOLEAN PendAndFail;        /* and mark it pending first */
+static BOOLEAN HoldNext;    /* pend, cancellable */
+static NTSTATUS FailWith;   /* not 0: complete with that */
+static BOOLEAN PendAndFail; /* and mark it pending first */
 static PIRP volatile Held;
 static ULONG Creates, Cleanups, Closes;
 static ULONG LastOptions, LastShare, LastFlags;
 static KPROCESSOR_MODE LastMode;
 static PFILE_OBJECT LastRelated;
 static CHAR LastName[32];
-static PCWSTR NewName;             /* answer STATUS_REPARSE with that */
+static PCWSTR NewName; /* answer STATUS_REPARSE with that */
 
 static NTSTATUS
 Done(PIRP Irp, NTSTATUS Status, ULONG_PTR Information)
@@ -48,7 +49,8 @@ Create(PIRP Irp, PIO_STACK_LOCATION Location)
     LastMode = Irp->RequestorMode;
     LastRelated = File->RelatedFileObject;
     RtlZeroMemory(LastName, sizeof(LastName));
-    for (ULONG Index = 0; Index < File->FileName.Length / sizeof(WCHAR) && Index < sizeof(LastName) - 1; Index += 1) {
+    for (ULONG Index = 0; Index < File->FileName.Length / sizeof(WCHAR) && Index < sizeof(LastName) - 1;
+         Index += 1) {
         LastName[Index] = (CHAR)File->FileName.Buffer[Index];
     }
     if (NewName != NULL) {
@@ -167,7 +169,8 @@ Open(PCWSTR Path, HANDLE Root, ACCESS_MASK Access, ULONG Options, PHANDLE Handle
 
     RtlInitUnicodeString(&Text, Path);
     InitializeObjectAttributes(&Attributes, &Text, OBJ_CASE_INSENSITIVE | OBJ_KERNEL_HANDLE, Root, NULL);
-    return ZwCreateFile(Handle, Access, &Attributes, &Iosb, NULL, 0, FILE_SHARE_READ, FILE_OPEN, Options, NULL, 0);
+    return ZwCreateFile(Handle, Access, &Attributes, &Iosb, NULL, 0, FILE_SHARE_READ, FILE_OPEN, Options,
+                        NULL, 0);
 }
 
 /* Let the held request go, from whatever thread. */
@@ -202,9 +205,9 @@ KTEST(FileOpenPassesParameters)
 
     Begin();
     InitializeObjectAttributes(&Attributes, &Text, OBJ_KERNEL_HANDLE, NULL, NULL);
-    CHECK_STATUS(STATUS_SUCCESS,
-                 ZwCreateFile(&Handle, SYNCHRONOUS_READ, &Attributes, &Iosb, NULL, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_WRITE,
-                              FILE_OPEN_IF, FILE_SYNCHRONOUS_IO_NONALERT | FILE_WRITE_THROUGH, NULL, 0));
+    CHECK_STATUS(STATUS_SUCCESS, ZwCreateFile(&Handle, SYNCHRONOUS_READ, &Attributes, &Iosb, NULL,
+                                              FILE_ATTRIBUTE_NORMAL, FILE_SHARE_WRITE, FILE_OPEN_IF,
+                                              FILE_SYNCHRONOUS_IO_NONALERT | FILE_WRITE_THROUGH, NULL, 0));
     CHECK_EQ(Iosb.Information, FILE_OPENED);
     CHECK_EQ(LastOptions, FILE_OPEN_IF << 24 | FILE_SYNCHRONOUS_IO_NONALERT | FILE_WRITE_THROUGH);
     CHECK_EQ(LastShare, FILE_SHARE_WRITE);
@@ -300,7 +303,8 @@ KTEST(FileOpenReparse)
     CHECK(LastName[1] == 'o' && LastName[2] == 't');
     ZwClose(Handle);
     NewName = L"\\Device\\Nowhere";
-    CHECK_STATUS(STATUS_OBJECT_NAME_NOT_FOUND, Open(L"\\Device\\FileTest\\one", NULL, FILE_READ_DATA, 0, &Handle));
+    CHECK_STATUS(STATUS_OBJECT_NAME_NOT_FOUND,
+                 Open(L"\\Device\\FileTest\\one", NULL, FILE_READ_DATA, 0, &Handle));
     CHECK_EQ(Closes, 1);
     End();
 }
@@ -316,8 +320,8 @@ KTEST(FileSynchronousPosition)
     HANDLE Handle;
 
     Begin();
-    REQUIRE(NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ | FILE_WRITE_DATA, FILE_SYNCHRONOUS_IO_NONALERT,
-                            &Handle)));
+    REQUIRE(NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ | FILE_WRITE_DATA,
+                            FILE_SYNCHRONOUS_IO_NONALERT, &Handle)));
     CHECK_STATUS(STATUS_SUCCESS, ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 3, &Offset, NULL));
     CHECK_EQ(Iosb.Information, 3);
     CHECK_EQ(Buffer[2], 6);
@@ -327,10 +331,12 @@ KTEST(FileSynchronousPosition)
     Offset.LowPart = FILE_USE_FILE_POINTER_POSITION;
     CHECK_STATUS(STATUS_SUCCESS, ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 1, &Offset, NULL));
     CHECK_EQ(Buffer[0], 9);
-    CHECK_STATUS(STATUS_SUCCESS, ZwQueryInformationFile(Handle, &Iosb, &Position, sizeof(Position), FilePositionInformation));
+    CHECK_STATUS(STATUS_SUCCESS,
+                 ZwQueryInformationFile(Handle, &Iosb, &Position, sizeof(Position), FilePositionInformation));
     CHECK_EQ(Position.CurrentByteOffset.QuadPart, 10);
     Position.CurrentByteOffset.QuadPart = 15;
-    CHECK_STATUS(STATUS_SUCCESS, ZwSetInformationFile(Handle, &Iosb, &Position, sizeof(Position), FilePositionInformation));
+    CHECK_STATUS(STATUS_SUCCESS,
+                 ZwSetInformationFile(Handle, &Iosb, &Position, sizeof(Position), FilePositionInformation));
     Buffer[0] = 0xEE;
     CHECK_STATUS(STATUS_SUCCESS, ZwWriteFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 8, NULL, NULL));
     CHECK_EQ(Iosb.Information, 1);
@@ -340,8 +346,10 @@ KTEST(FileSynchronousPosition)
     CHECK_STATUS(STATUS_END_OF_FILE, ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 1, NULL, NULL));
     CHECK_EQ(Iosb.Information, 99);
     Offset.QuadPart = -7;
-    CHECK_STATUS(STATUS_INVALID_PARAMETER, ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 1, &Offset, NULL));
-    CHECK_STATUS(STATUS_INVALID_HANDLE, ZwReadFile((HANDLE)0x7FF0, NULL, NULL, NULL, &Iosb, Buffer, 1, &Offset, NULL));
+    CHECK_STATUS(STATUS_INVALID_PARAMETER,
+                 ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, Buffer, 1, &Offset, NULL));
+    CHECK_STATUS(STATUS_INVALID_HANDLE,
+                 ZwReadFile((HANDLE)0x7FF0, NULL, NULL, NULL, &Iosb, Buffer, 1, &Offset, NULL));
     ZwClose(Handle);
     End();
 }
@@ -356,7 +364,8 @@ KTEST(FileSynchronousWaits)
     PKTHREAD Thread;
 
     Begin();
-    REQUIRE(NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_ALERT, &Handle)));
+    REQUIRE(
+        NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_ALERT, &Handle)));
     HoldNext = TRUE;
     Thread = KeTestStart(ReleaseLater, &Status);
     CHECK_STATUS(Status, ZwReadFile(Handle, NULL, NULL, NULL, &Iosb, &Byte, 1, &Offset, NULL));
@@ -455,28 +464,33 @@ KTEST(FileInformation)
     HANDLE Handle;
 
     Begin();
-    REQUIRE(NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_NONALERT, &Handle)));
+    REQUIRE(NT_SUCCESS(
+        Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_NONALERT, &Handle)));
     CHECK_STATUS(STATUS_SUCCESS, ZwQueryInformationFile(Handle, &Iosb, &Value, 4, FileModeInformation));
     CHECK_EQ(Value, FILE_SYNCHRONOUS_IO_NONALERT);
     Value = FILE_SYNCHRONOUS_IO_ALERT | FILE_WRITE_THROUGH;
     CHECK_STATUS(STATUS_SUCCESS, ZwSetInformationFile(Handle, &Iosb, &Value, 4, FileModeInformation));
     Value = 0;
-    CHECK_STATUS(STATUS_INVALID_PARAMETER, ZwSetInformationFile(Handle, &Iosb, &Value, 4, FileModeInformation));
+    CHECK_STATUS(STATUS_INVALID_PARAMETER,
+                 ZwSetInformationFile(Handle, &Iosb, &Value, 4, FileModeInformation));
     CHECK_STATUS(STATUS_SUCCESS, ZwQueryInformationFile(Handle, &Iosb, &Value, 4, FileModeInformation));
     CHECK_EQ(Value, FILE_SYNCHRONOUS_IO_ALERT | FILE_WRITE_THROUGH);
     CHECK_STATUS(STATUS_SUCCESS, ZwQueryInformationFile(Handle, &Iosb, &Value, 4, FileAccessInformation));
     CHECK_EQ(Value, SYNCHRONOUS_READ);
-    CHECK_STATUS(STATUS_INFO_LENGTH_MISMATCH, ZwQueryInformationFile(Handle, &Iosb, &Value, 3, FileModeInformation));
-    CHECK_STATUS(STATUS_INVALID_INFO_CLASS, ZwQueryInformationFile(Handle, &Iosb, &Value, 4, FileMaximumInformation));
+    CHECK_STATUS(STATUS_INFO_LENGTH_MISMATCH,
+                 ZwQueryInformationFile(Handle, &Iosb, &Value, 3, FileModeInformation));
+    CHECK_STATUS(STATUS_INVALID_INFO_CLASS,
+                 ZwQueryInformationFile(Handle, &Iosb, &Value, 4, FileMaximumInformation));
     CHECK_STATUS(STATUS_SUCCESS, ZwQueryInformationFile(Handle, &Iosb, Buffer, 24, FileStandardInformation));
     CHECK_EQ(Iosb.Information, 8);
     CHECK_EQ(Buffer[7], 0x5A);
-    CHECK_STATUS(STATUS_SUCCESS,
-                 ZwQueryVolumeInformationFile(Handle, &Iosb, &Volume, sizeof(Volume), FileFsDeviceInformation));
+    CHECK_STATUS(STATUS_SUCCESS, ZwQueryVolumeInformationFile(Handle, &Iosb, &Volume, sizeof(Volume),
+                                                              FileFsDeviceInformation));
     CHECK_EQ(Volume.DeviceType, FILE_DEVICE_UNKNOWN);
     CHECK_STATUS(STATUS_SUCCESS, ZwFlushBuffersFile(Handle, &Iosb));
     FailWith = STATUS_NOT_SUPPORTED;
-    CHECK_STATUS(STATUS_NOT_SUPPORTED, ZwQueryInformationFile(Handle, &Iosb, Buffer, 24, FileStandardInformation));
+    CHECK_STATUS(STATUS_NOT_SUPPORTED,
+                 ZwQueryInformationFile(Handle, &Iosb, Buffer, 24, FileStandardInformation));
     FailWith = STATUS_SUCCESS;
     ZwClose(Handle);
     End();
@@ -522,7 +536,8 @@ ReadOnce(PVOID Context)
     LARGE_INTEGER Offset = {.QuadPart = 0};
     READER *Reader = Context;
 
-    Reader->Status = ZwReadFile(Reader->Handle, NULL, NULL, NULL, &Reader->Iosb, &Reader->Byte, 1, &Offset, NULL);
+    Reader->Status =
+        ZwReadFile(Reader->Handle, NULL, NULL, NULL, &Reader->Iosb, &Reader->Byte, 1, &Offset, NULL);
 }
 
 KTEST(FileCancelOtherThread)
@@ -532,7 +547,8 @@ KTEST(FileCancelOtherThread)
     PKTHREAD Thread;
 
     Begin();
-    REQUIRE(NT_SUCCESS(Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_NONALERT, &Reader.Handle)));
+    REQUIRE(NT_SUCCESS(
+        Open(L"\\Device\\FileTest", NULL, SYNCHRONOUS_READ, FILE_SYNCHRONOUS_IO_NONALERT, &Reader.Handle)));
     HoldNext = TRUE;
     Thread = KeTestStart(ReadOnce, &Reader);
     REQUIRE(Thread != NULL);

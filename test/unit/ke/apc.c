@@ -1,4 +1,5 @@
-/* APCs: when and in which order they are delivered, what keeps them away, waits that they interrupt, the thread's end. */
+/* APCs: when and in which order they are delivered, what keeps them away, waits that they interrupt, the
+ * thread's end. */
 #include "kethreads.h"
 #include <ke/apc.h>
 
@@ -59,8 +60,8 @@ TraceRundown(PKAPC Apc)
 static VOID
 MakeApc(PKAPC Apc, PKTHREAD Thread, BOOLEAN Special)
 {
-    KeInitializeApc(Apc, Thread, OriginalApcEnvironment, TraceKernel, TraceRundown, Special ? NULL : TraceNormal,
-                    KernelMode, NULL);
+    KeInitializeApc(Apc, Thread, OriginalApcEnvironment, TraceKernel, TraceRundown,
+                    Special ? NULL : TraceNormal, KernelMode, NULL);
 }
 
 static BOOLEAN
@@ -124,6 +125,21 @@ KTEST(ApcWaitsForIrqlAndRegions)
     CHECK(TraceIs("S"));
 }
 
+KTEST(ApcWaitsForMutex)
+{
+    KMUTEX Mutex;
+    KAPC Normal;
+
+    TraceReset();
+    KeInitializeMutex(&Mutex, 0);
+    MakeApc(&Normal, KeGetCurrentThread(), FALSE);
+    KeWaitForSingleObject(&Mutex, Executive, KernelMode, FALSE, NULL);
+    CHECK(Insert(&Normal, 'N'));
+    CHECK(TraceIs(""));
+    KeReleaseMutex(&Mutex, FALSE);
+    CHECK(TraceIs("Nn"));
+}
+
 static KAPC Nested;
 
 static VOID NTAPI
@@ -139,7 +155,8 @@ KTEST(ApcNormalOneAtATime)
     KAPC Apc;
 
     TraceReset();
-    KeInitializeApc(&Apc, KeGetCurrentThread(), OriginalApcEnvironment, TraceKernel, NULL, NestingNormal, KernelMode, NULL);
+    KeInitializeApc(&Apc, KeGetCurrentThread(), OriginalApcEnvironment, TraceKernel, NULL, NestingNormal,
+                    KernelMode, NULL);
     CHECK(Insert(&Apc, 'A'));
     CHECK(TraceIs("AaBb"));
 }
@@ -264,7 +281,8 @@ KTEST(ApcUserIsRunDown)
     PKTHREAD Thread = StartSleeper(&Sleeper, 0, NULL);
 
     REQUIRE(Thread != NULL);
-    KeInitializeApc(&User, Thread, OriginalApcEnvironment, TraceKernel, TraceRundown, TraceNormal, UserMode, NULL);
+    KeInitializeApc(&User, Thread, OriginalApcEnvironment, TraceKernel, TraceRundown, TraceNormal, UserMode,
+                    NULL);
     MakeApc(&Late, Thread, TRUE);
     CHECK(Insert(&User, 'U'));
     KeTestSleep(5);
@@ -316,7 +334,8 @@ KTEST(ApcNoneIsLost)
     Thread = KeTestStart(StormWorker, NULL);
     REQUIRE(Thread != NULL);
     for (ULONG Index = 0; Index < STORM_APCS; Index += 1) {
-        KeInitializeApc(&Apcs[Index], Thread, OriginalApcEnvironment, StormKernel, NULL, NULL, KernelMode, NULL);
+        KeInitializeApc(&Apcs[Index], Thread, OriginalApcEnvironment, StormKernel, NULL, NULL, KernelMode,
+                        NULL);
         CHECK(KeInsertQueueApc(&Apcs[Index], NULL, NULL, 0));
         if (Index % 8 == 0) {
             KeTestSleep(1);
