@@ -93,8 +93,6 @@ HalpSplitWord(char *Word)
     return NULL;
 }
 
-}
-
 static VOID
 HalpReadWord(PHAL_LOADER_BLOCK LoaderBlock, char *Word)
 {
