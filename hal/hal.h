@@ -205,6 +205,18 @@ VOID DECLSPEC_NORETURN HalExit(ULONG Status);        /* flush everything, stop t
 /* Shared user data at 0xFFFFF78000000000 and 0x7FFE0000, kept by ke/: where the core may write it. */
 PKUSER_SHARED_DATA HalSharedUserData(VOID);
 
+/* --- User mode ------------------------------------------------------------------------------------------- */
+
+/*
+ * Go to user mode with the registers of Frame, which lies on the current thread's own kernel stack. That stack is empty from then
+ * on: the next trap or system call from user mode finds it at its base, whatever was below Frame. PASSIVE_LEVEL, interrupts on.
+ * The integer registers, Rip, Rsp, EFlags, MxCsr, Xmm0 to Xmm5 and P1Home to P4Home (r12 to r15) count; what else of vectors there is starts out clear.
+ */
+VOID DECLSPEC_NORETURN HalEnterUserMode(PKTRAP_FRAME TrapFrame);
+
+/* What gs is based at in user mode on this processor from the next time it goes there: the current thread's TEB. */
+VOID HalSetTeb(ULONG_PTR Teb);
+
 /* --- What the machine calls ------------------------------------------------------------------------ */
 
 /* First processor, interrupts off, on a boot stack that stays valid: it becomes the idle thread's. */
@@ -213,11 +225,18 @@ VOID DECLSPEC_NORETURN KiProcessorStartup(PKPCR Pcr);
 
 /*
  * Traps, called on the interrupted stack with a trap frame below the interrupted frame; returning resumes the
- * (possibly changed) frame. The documented frame has no room for r12 to r15: they are in P1Home to P4Home. ErrorCode as the processor pushes it. The machine has already walked the page tables:
- * KiPageFault is called only if they do not allow the access.
+ * (possibly changed) frame. From user mode the frame is at the base of the thread's kernel stack. PreviousMode of the frame is the mode that
+ * was interrupted. The documented frame has no room for r12 to r15: they are in P1Home to P4Home. ErrorCode as the
+ * processor pushes it. The machine has already walked the page tables: KiPageFault is called only if they do not allow the access.
  */
 VOID KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode);
 VOID KiTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG ErrorCode);
+/*
+ * A `syscall` from user mode: a trap like the others, by the number in Rax, arguments in R10, Rdx, R8, R9 and above the user's Rsp.
+ * KiReturnToUser is called with every frame that is about to be resumed in user mode, at PASSIVE_LEVEL.
+ */
+VOID KiSystemCall(PKTRAP_FRAME TrapFrame);
+VOID KiReturnToUser(PKTRAP_FRAME TrapFrame);
 VOID KiClockInterrupt(PKTRAP_FRAME TrapFrame);  /* TrapFrame NULL where the machine delivers it at a choice point */
 VOID KiIpiInterrupt(PKTRAP_FRAME TrapFrame);
 VOID KiSoftwareInterrupt(KIRQL Irql);           /* called at Irql: APC_LEVEL or DISPATCH_LEVEL */

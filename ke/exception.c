@@ -24,8 +24,8 @@ KipSavedVectors(const KTRAP_FRAME *TrapFrame)
     return (PXMM_SAVE_AREA32)TrapFrame->P5;
 }
 
-static VOID
-KipTrapToContext(const KTRAP_FRAME *TrapFrame, PCONTEXT Context)
+VOID
+KiTrapToContext(const KTRAP_FRAME *TrapFrame, PCONTEXT Context)
 {
     KiCaptureRegisters(Context);
     if (KipSavedVectors(TrapFrame) != NULL) {
@@ -56,8 +56,8 @@ KipTrapToContext(const KTRAP_FRAME *TrapFrame, PCONTEXT Context)
 }
 
 /* What a filter changed comes into force when the trap returns; of flags and MXCSR what a context may choose. */
-static VOID
-KipContextToTrap(const CONTEXT *Context, PKTRAP_FRAME TrapFrame)
+VOID
+KiContextToTrap(const CONTEXT *Context, PKTRAP_FRAME TrapFrame)
 {
     if (KipSavedVectors(TrapFrame) != NULL) {
         RtlCopyMemory(KipSavedVectors(TrapFrame)->XmmRegisters, &Context->Xmm0, 16 * sizeof(M128A));
@@ -358,7 +358,7 @@ KiDispatchTrap(PKTRAP_FRAME TrapFrame, PEXCEPTION_RECORD Record)
     CONTEXT Context;
 
     RtlZeroMemory(&Context, sizeof(Context));
-    KipTrapToContext(TrapFrame, &Context);
+    KiTrapToContext(TrapFrame, &Context);
     if (TrapFrame->Rip != (ULONG_PTR)Record->ExceptionAddress && Record->ExceptionCode == STATUS_BREAKPOINT) {
         Context.Rip = (ULONG_PTR)Record->ExceptionAddress;
     }
@@ -366,7 +366,7 @@ KiDispatchTrap(PKTRAP_FRAME TrapFrame, PEXCEPTION_RECORD Record)
     Dispatch.Context = &Context;
     if (HalGetIrql() <= DISPATCH_LEVEL &&
         (Core ? KipDispatchCoreTrap(&Dispatch) : KipDispatchImageTrap(&Dispatch))) {
-        KipContextToTrap(&Context, TrapFrame);
+        KiContextToTrap(&Context, TrapFrame);
         return;
     }
     KiUnhandledException(Record, &Context, TrapFrame, NULL,

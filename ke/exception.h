@@ -154,6 +154,10 @@ VOID DECLSPEC_NORETURN KiUnwindTo(ULONG64 TargetFrame, ULONG64 TargetIp, PEXCEPT
 VOID DECLSPEC_NORETURN KiUnhandledException(PEXCEPTION_RECORD Record, PCONTEXT Context, PKTRAP_FRAME TrapFrame,
                                             PVOID ReturnAddress, BOOLEAN Wrapped);
 
+/* A trap's registers as a context, and back; vectors too. */
+VOID KiTrapToContext(const KTRAP_FRAME *TrapFrame, PCONTEXT Context);
+VOID KiContextToTrap(const CONTEXT *Context, PKTRAP_FRAME TrapFrame);
+
 /* In assembly (except.S). */
 VOID KiCaptureRegisters(PCONTEXT Context);               /* XMM, MXCSR, segments, flags, callee-saved as they are now */
 VOID DECLSPEC_NORETURN KiRestoreRegisters(PCONTEXT Context); /* and go on at its Rip */

@@ -204,6 +204,9 @@ KipSwitchTo(PKI_PROCESSOR Self, struct _KTHREAD *Next)
     Pcr->CurrentThread = Next;
     Pcr->StackLimit = Next->Stack.Limit;
     Pcr->StackBase = Next->Stack.Base;
+    if (Next->Teb != Current->Teb && Next->Teb != 0) {
+        HalSetTeb(Next->Teb);
+    }
     HalSwitchStack(&Current->SavedStack, Next->SavedStack, Next->Stack.Limit, Next->Stack.Base);
     KiFinishSwitchLocked();
 }

@@ -94,7 +94,12 @@ typedef struct _KTHREAD {
     PVOID StackOwner;                      /* (P) mm/stack: what must be freed when it has ended */
     PVOID Win32Thread;                     /* (P) */
     struct _IRP *TopLevelIrp;              /* (S) io */
-    KPROCESSOR_MODE PreviousMode;          /* (S) of the system service in progress: see user.h */
+
+    /* User mode; see user.h. */
+    ULONG_PTR Teb;                         /* (C) gs there; 0: a system thread */
+    PKTRAP_FRAME UserFrame;                /* (S) of the trap or service that brought the thread here */
+    KPROCESSOR_MODE PreviousMode;          /* (S) of the system service in progress */
+    UCHAR ContextSet;                      /* (S) the service changed the whole frame, its status goes nowhere */
 
     KI_BOUNDARY_RECORD Boundaries[KI_BOUNDARY_RECORDS]; /* (S) */
 } KTHREAD;

@@ -50,6 +50,10 @@ KipDispatch(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG Count,
     }
     Record.ExceptionInformation[0] = Info0;
     Record.ExceptionInformation[1] = Info1;
+    if (TrapFrame->PreviousMode == UserMode) {
+        KiDispatchUserException(TrapFrame, &Record, NULL, TRUE);
+        return;
+    }
     KiDispatchTrap(TrapFrame, &Record);
 }
 
@@ -131,6 +135,10 @@ KiPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address, ULONG ErrorCode)
             return;
         }
     }
+    if (Mode == UserMode) {
+        KipDispatch(TrapFrame, Status, TrapFrame->Rip, 2, KipAccessKind(ErrorCode), Address);
+        return;
+    }
     Kind = KiClassifyFault != NULL ? KiClassifyFault(TrapFrame, Address) : KiFaultOther;
     if (Kind == KiFaultRetry) {
         return;
@@ -190,10 +198,98 @@ KipExceptionOfVector(ULONG Vector)
     }
 }
 
+/* --- Traps from user mode ------------------------------------------------------------------------------ */
+
+#define KI_VECTOR_DEBUG_SERVICE 0x2D
+#define KI_DEBUG_PRINT 1
+#define KI_DEBUG_PRINT_LIMIT 512
+
+/* `int 2Dh`, which is followed by a breakpoint: the debugger's services. Only printing has anybody to do it. */
+static VOID
+KipDebugService(PKTRAP_FRAME TrapFrame)
+{
+    CHAR Text[KI_DEBUG_PRINT_LIMIT];
+    SIZE_T Length = MIN((USHORT)TrapFrame->Rdx, sizeof(Text));
+    NTSTATUS Status;
+
+    if (TrapFrame->Rax != KI_DEBUG_PRINT) {
+        KipDispatch(TrapFrame, STATUS_BREAKPOINT, TrapFrame->Rip, 1, TrapFrame->Rax, 0);
+        return;
+    }
+    Status = KiCopyFromUser(Text, (const VOID *)TrapFrame->Rcx, Length);
+    if (NT_SUCCESS(Status)) {
+        HalPutConsole(Text, Length);
+    }
+    TrapFrame->Rax = (ULONG64)(LONG64)Status;
+    TrapFrame->Rip += 1;
+}
+
+/* What general protection was about: an instruction for the kernel alone, or an address that is not canonical. */
+static NTSTATUS
+KipProtectionStatus(PKTRAP_FRAME TrapFrame)
+{
+    UCHAR Code[2];
+
+    if (!NT_SUCCESS(KiCopyFromUser(Code, (const VOID *)TrapFrame->Rip, sizeof(Code)))) {
+        return STATUS_ACCESS_VIOLATION;
+    }
+    switch (Code[0]) {
+    case 0x6C ... 0x6F: /* ins, outs */
+    case 0xE4 ... 0xE7: /* in, out */
+    case 0xEC ... 0xEF:
+    case 0xF4: /* hlt */
+    case 0xFA: /* cli, sti */
+    case 0xFB:
+        return STATUS_PRIVILEGED_INSTRUCTION;
+    case 0x0F:
+        switch (Code[1]) {
+        case 0x00: /* descriptor tables, invlpg, control and debug registers, MSRs, caches */
+        case 0x01:
+        case 0x06:
+        case 0x08:
+        case 0x09:
+        case 0x20 ... 0x23:
+        case 0x30:
+        case 0x32:
+            return STATUS_PRIVILEGED_INSTRUCTION;
+        default:
+            return STATUS_ACCESS_VIOLATION;
+        }
+    default:
+        return STATUS_ACCESS_VIOLATION;
+    }
+}
+
+static VOID
+KipUserTrap(PKTRAP_FRAME TrapFrame, ULONG Vector)
+{
+    NTSTATUS Code = Vector == 13 ? KipProtectionStatus(TrapFrame) : KipExceptionOfVector(Vector);
+    EXCEPTION_RECORD Record = {.ExceptionCode = STATUS_STACK_BUFFER_OVERRUN,
+                               .ExceptionFlags = EXCEPTION_NONCONTINUABLE,
+                               .ExceptionAddress = (PVOID)TrapFrame->Rip,
+                               .NumberParameters = 1,
+                               .ExceptionInformation = {TrapFrame->Rcx}};
+
+    if (Vector == KI_VECTOR_DEBUG_SERVICE) {
+        KipDebugService(TrapFrame);
+    } else if (Vector == KI_VECTOR_FAST_FAIL) {
+        KiDispatchUserException(TrapFrame, &Record, NULL, FALSE);
+    } else if (Code == STATUS_SUCCESS || (Vector == 13 && Code == STATUS_ACCESS_VIOLATION)) {
+        KipDispatch(TrapFrame, STATUS_ACCESS_VIOLATION, TrapFrame->Rip, 2, 0, ~0ull);
+    } else {
+        KipDispatch(TrapFrame, Code, Vector == 3 ? TrapFrame->Rip - 1 : TrapFrame->Rip, 0, 0, 0);
+    }
+}
+
 VOID
 KiTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG ErrorCode)
 {
     NTSTATUS Code;
+
+    if (TrapFrame->PreviousMode == UserMode) {
+        KipUserTrap(TrapFrame, Vector);
+        return;
+    }
 
     if (Vector == 13 && ErrorCode == KI_ERROR_OF_VECTOR(KI_VECTOR_ASSERT)) {
         Vector = KI_VECTOR_ASSERT;

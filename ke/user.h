@@ -47,6 +47,47 @@ NTSTATUS KiReturnResult(PVOID To, const VOID *From, SIZE_T Length, KPROCESSOR_MO
 /* May the caller write [Address, Address + Length) now? Reads and writes a byte of each page. Status as above. */
 NTSTATUS KiProbeResult(PVOID Address, SIZE_T Length, KPROCESSOR_MODE Mode);
 
+/* --- User mode: what happens there ------------------------------------------------------------------- */
+
+/* A system service: how many arguments, and a routine of the Microsoft convention. */
+typedef struct _KI_SERVICE {
+    PVOID Routine;
+    ULONG ArgumentCount;
+} KI_SERVICE, *PKI_SERVICE;
+
+#define KI_SERVICE_ARGUMENTS 20
+
+/* Set by nt before the first program runs. */
+extern const KI_SERVICE *KiServiceTable;
+extern ULONG KiServiceCount;
+
+/* Set by ldr: where in user space an exception is dispatched; 0 while there is nothing. */
+extern ULONG_PTR KiUserExceptionDispatcher;
+
+/*
+ * Set by ps. Nobody handles the exception: end the process, with its code. Called in the thread it happened in, at PASSIVE_LEVEL; does
+ * not return to the program.
+ */
+extern VOID (*KiUserUnhandled)(PEXCEPTION_RECORD Record, PCONTEXT Context);
+
+/* Set by ps: the thread is about to go to user mode; it may be wanted elsewhere, or have to end. */
+extern VOID (*KiUserReturn)(PKTRAP_FRAME TrapFrame);
+
+/*
+ * An exception in user mode: the frame goes on in the program's dispatcher, with record and context on the user stack. FirstChance FALSE,
+ * or no room there: it ends the process.
+ */
+VOID KiDispatchUserException(PKTRAP_FRAME TrapFrame, PEXCEPTION_RECORD Record, PCONTEXT Context, BOOLEAN FirstChance);
+
+/* The current thread goes on in user mode with these registers when its service returns. STATUS_ACCESS_VIOLATION: not a user address. */
+NTSTATUS KiSetUserContext(const CONTEXT *Context);
+
+/*
+ * Begin user mode in the current thread, whose TEB has been set: at Rip with Rsp, and the first two arguments of the convention in
+ * registers. PASSIVE_LEVEL, not to be called with anything on the stack that matters.
+ */
+VOID DECLSPEC_NORETURN KiStartUser(ULONG_PTR Rip, ULONG_PTR Rsp, ULONG_PTR Argument1, ULONG_PTR Argument2);
+
 /* Of the trap path: if Rip is in the copy routine, have it return Status and answer TRUE. */
 BOOLEAN KiFailUserCopy(PKTRAP_FRAME TrapFrame, NTSTATUS Status);
 

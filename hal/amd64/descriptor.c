@@ -1,14 +1,15 @@
 /*
  * descriptor.c - segments, the task state and the interrupt descriptor table.
  *
- * The table is one for all processors: every vector has its stub (trap.S), an interrupt gate that only the
- * kernel may call. Double fault, nonmaskable interrupt and machine check run on stacks of their own, each
+ * The table is one for all processors: every vector has its stub (trap.S), an interrupt gate; only those that programs
+ * have instructions for may be called from user mode. Double fault, nonmaskable interrupt and machine check run on stacks of their own, each
  * processor's, because the one in use may be the trouble. Selectors are where the x64 interface has them.
  * Written once, before a processor takes traps.
  */
 #include "halp.h"
 
 #define HALP_GATE_PRESENT_INTERRUPT 0x8E00ull
+#define HALP_GATE_USER              0x6000ull
 #define HALP_TASK_PRESENT           0x890000000000ull
 
 typedef struct _HALP_GATE {
@@ -37,10 +38,15 @@ HalpSetGate(ULONG Vector, ULONG Stack)
 static VOID
 HalpMakeGates(VOID)
 {
+    static const UCHAR User[] = {0x03, 0x04, 0x29, 0x2C, 0x2D}; /* int3, into, fast fail, assertion, debug service */
     ULONG Vector;
+    ULONG Index;
 
     for (Vector = 0; Vector < RTL_NUMBER_OF(HalpGates); Vector += 1) {
         HalpSetGate(Vector, 0);
+    }
+    for (Index = 0; Index < RTL_NUMBER_OF(User); Index += 1) {
+        HalpGates[User[Index]].Low |= HALP_GATE_USER << 32;
     }
     HalpSetGate(HALP_VECTOR_DOUBLE_FAULT, HALP_STACK_DOUBLE_FAULT);
     HalpSetGate(HALP_VECTOR_NMI, HALP_STACK_NMI);
@@ -55,6 +61,8 @@ HalpMakeSegments(PHALP_PROCESSOR Processor)
     Task = (ULONG_PTR)&Processor->Task;
     Processor->Gdt[HALP_SELECTOR_CODE / 8] = 0x00209B0000000000ull;
     Processor->Gdt[HALP_SELECTOR_DATA / 8] = 0x00CF93000000FFFFull;
+    Processor->Gdt[HALP_SELECTOR_USER_DATA / 8] = 0x00CFF3000000FFFFull;
+    Processor->Gdt[HALP_SELECTOR_USER_CODE / 8] = 0x0020FB0000000000ull;
     Processor->Gdt[HALP_SELECTOR_TASK / 8] = (sizeof(HALP_TASK_STATE) - 1) | (Task & 0xFFFFFF) << 16 |
                                              HALP_TASK_PRESENT | (Task & 0xFF000000) << 32;
     Processor->Gdt[HALP_SELECTOR_TASK / 8 + 1] = Task >> 32;

@@ -20,6 +20,7 @@
 #include <hal/hal.h>
 #include <hal/x64/bootinfo.h>
 #include "cpu.h"
+#include "syscall.h"
 
 #define HALP_USER_START   0x10000ull
 #define HALP_USER_END     0x7FFFFFFF0000ull
@@ -106,6 +107,9 @@ VOID HalpPrepareProcessor(VOID);
 VOID HalpLoadDescriptors(PHALP_PROCESSOR Processor);
 /* Fill in the record and region; its memory is there (memory.c). */
 VOID HalpInitializeProcessor(ULONG Number);
+/* Ring 3 (user.c). */
+VOID HalpPrepareSystemCalls(VOID);
+VOID HalpLeaveToUser(PKTRAP_FRAME TrapFrame);
 VOID DECLSPEC_NORETURN HalpStartCore(PHAL_LOADER_BLOCK LoaderBlock);
 
 /* --- Memory (map.c, memory.c, table.c)

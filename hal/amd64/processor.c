@@ -51,6 +51,7 @@ HalpPrepareProcessor(VOID)
     HalpWriteCr4(Cr4);
     HalpWriteMsr(HALP_MSR_EFER, HalpReadMsr(HALP_MSR_EFER) | HALP_EFER_NO_EXECUTE);
     HalpWriteMsr(HALP_MSR_PAT, HALP_PAT);
+    HalpPrepareSystemCalls();
     __asm__ volatile("fninit; ldmxcsr %0" ::"m"((ULONG){HALP_DEFAULT_MXCSR}));
 }
 

@@ -6,9 +6,12 @@
  * none) and rbp; the rest of the frame is saved here. As on the hosted machine, r12-r15 are in its P1Home to P4Home,
  * and a frame-pointer link leads a backtrace on at the interrupted instruction. Of the floating-point state XMM0-5
  * and MXCSR are saved: the core uses none, and what an image's routine called from here changes beyond those it
- * restores by convention. Offsets into KTRAP_FRAME are asserted in trap.c.
+ * restores by convention. From user mode all of it is saved below the frame, where P5 leads, and gs changes its base; a trap with
+ * a stack of its own may have come between a crossing and its swapgs, so those ask which base is loaded. Offsets into KTRAP_FRAME are asserted in trap.c.
  */
 #include <hal/x64/switch.S>
+
+        .set HALP_VECTOR_AREA, 576      /* FXSAVE's 512 bytes and a header as XSAVE has it */
 
         .macro STUB Vector
         .balign 16
@@ -67,16 +70,45 @@ HalpTrapEntry:
         movaps %xmm5, 0xC0(%rsp)
         stmxcsr 0x2C(%rsp)
         ldmxcsr HalpTrapMxCsr(%rip)
-        movq %cr8, %rax
-        movb %al, 0x29(%rsp)
         movq %rsp, %rbx
-        movq %rsp, %rdi
+        cmpl $2, %ebp                   /* NMI, double fault, machine check */
+        je 2f
+        cmpl $8, %ebp
+        je 2f
+        cmpl $18, %ebp
+        je 2f
+        testb $3, 0x170(%rbx)
+        jz 3f
+        swapgs
+        movb $1, 0x28(%rbx)             /* PreviousMode: UserMode */
+        subq $HALP_VECTOR_AREA, %rsp
+        andq $-64, %rsp
+        fxsave64 (%rsp)
+        fninit
+        movq $0, 512(%rsp)
+        movq %rsp, 0x20(%rbx)
+        jmp 3f
+2:      movl $0xC0000101, %ecx          /* GS base: the kernel's is in the upper half */
+        rdmsr
+        testl %edx, %edx
+        js 3f
+        swapgs
+        movb $1, 0x2B(%rbx)             /* ExceptionActive: swap back */
+3:      movq %cr8, %rax
+        movb %al, 0x29(%rbx)
+        movq %rbx, %rdi
         movl %ebp, %esi
         movq %cr2, %rdx
         pushq 0x168(%rbx)
         pushq 0x158(%rbx)
         movq %rsp, %rbp
         call HalpTrap
+        movq 0x20(%rbx), %rax
+        testq %rax, %rax
+        jz HalpTrapExit
+        fxrstor64 (%rax)
+        .globl HalpTrapExit
+HalpTrapExit:
         movq %rbx, %rsp
         movaps 0x70(%rsp), %xmm0
         movaps 0x80(%rsp), %xmm1
@@ -100,9 +132,33 @@ HalpTrapEntry:
         movq 0x148(%rsp), %rdi
         movq 0x150(%rsp), %rsi
         movq 0x158(%rsp), %rbp
-        addq $0x168, %rsp
+        testb $3, 0x170(%rsp)
+        jnz 4f
+        cmpb $0, 0x2B(%rsp)
+        jz 5f
+4:      swapgs
+5:      addq $0x168, %rsp
         iretq
         .size HalpTrapEntry, . - HalpTrapEntry
+
+/* VOID HalpResumeFrame(PKTRAP_FRAME): resume a frame that no trap made, with clear vector registers. Interrupts are off. */
+        .globl HalpResumeFrame
+        .type HalpResumeFrame, @function
+HalpResumeFrame:
+        movq %rdi, %rbx
+        fninit
+        pxor %xmm6, %xmm6
+        pxor %xmm7, %xmm7
+        pxor %xmm8, %xmm8
+        pxor %xmm9, %xmm9
+        pxor %xmm10, %xmm10
+        pxor %xmm11, %xmm11
+        pxor %xmm12, %xmm12
+        pxor %xmm13, %xmm13
+        pxor %xmm14, %xmm14
+        pxor %xmm15, %xmm15
+        jmp HalpTrapExit
+        .size HalpResumeFrame, . - HalpResumeFrame
 
         .section .rodata
         .balign 4

@@ -172,4 +172,7 @@ HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
         HalpException(TrapFrame, Vector, Address);
         break;
     }
+    if (TrapFrame->PreviousMode == UserMode) {
+        HalpLeaveToUser(TrapFrame);
+    }
 }

@@ -323,6 +323,24 @@ HalpEmulatePlain(PKTRAP_FRAME Frame, const HALP_INSTRUCTION *Instruction)
     }
 }
 
+static BOOLEAN
+HalpFinishTime(PKTRAP_FRAME Frame, const HALP_INSTRUCTION *Instruction)
+{
+    if (!HalpEmulateTime(Frame, Instruction)) {
+        return FALSE;
+    }
+    Frame->Rip += Instruction->Info.length;
+    return TRUE;
+}
+
+BOOLEAN
+HalpEmulateUser(PKTRAP_FRAME Frame)
+{
+    HALP_INSTRUCTION Instruction;
+
+    return HalpDecode(Frame->Rip, &Instruction) && HalpFinishTime(Frame, &Instruction);
+}
+
 BOOLEAN
 HalpEmulate(PKTRAP_FRAME Frame)
 {
@@ -332,11 +350,7 @@ HalpEmulate(PKTRAP_FRAME Frame)
         return FALSE;
     }
     if (!HalpInWindow(Frame->Rip)) {
-        if (!HalpEmulateTime(Frame, &Instruction)) {
-            return FALSE;
-        }
-        Frame->Rip += Instruction.Info.length;
-        return TRUE;
+        return HalpFinishTime(Frame, &Instruction);
     }
     switch (Instruction.Info.mnemonic) {
     case ZYDIS_MNEMONIC_MOV:

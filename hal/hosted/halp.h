@@ -110,6 +110,8 @@ typedef struct _HALP_PROCESSOR {
     ULONG64 ClockDeadline; /* interrupt time, HAL_NO_TIME */
     ULONG64 LastRun;       /* translation sequence when it last began to run */
     PFN_NUMBER Root;
+    ULONG_PTR Teb;    /* gs in user mode */
+    BOOLEAN UserMode; /* where the next trap comes from */
     ULONG_PTR StackLimit; /* the stack it stands on */
     ULONG_PTR StackBase;
     ULONG_PTR NextLimit; /* a stack that is about to be in use: translated like the current one */
@@ -142,7 +144,7 @@ VOID HalpDeliverTo(PKTRAP_FRAME TrapFrame);
 VOID HalpTrapEntry(VOID);
 extern ULONG HalpXsaveSize;
 /* Load gs. */
-VOID HalpLoadPcr(PKPCR Pcr);
+VOID HalpLoadPcr(PVOID Base);
 /* Tell the sanitizer that control is about to go to, and has come to, another stack. */
 VOID HalpBeforeSwitch(ULONG_PTR Limit, ULONG_PTR Base);
 VOID HalpAfterSwitch(VOID);
@@ -255,6 +257,8 @@ VOID DECLSPEC_NORETURN HalpStop(PKTRAP_FRAME TrapFrame);
 VOID DECLSPEC_NORETURN HalpInternal(const char *Text, PKTRAP_FRAME TrapFrame);
 /* Carry out the privileged instruction at Rip. FALSE: it is not one that works in this machine. */
 BOOLEAN HalpEmulate(PKTRAP_FRAME TrapFrame);
+/* The same for user mode, where only time may be read. */
+BOOLEAN HalpEmulateUser(PKTRAP_FRAME TrapFrame);
 /* The vector of "int n" at Rip, 0 if it is no such instruction or one with no gate. */
 ULONG HalpSoftwareInterruptVector(PKTRAP_FRAME TrapFrame);
 /* Carry out a read of shared user data at its kernel address. */

@@ -31,15 +31,15 @@ static UCHAR HalpHasGsInstructions; /* 0 not asked yet, 1 yes, 2 no */
 
 /* Have gs point to the region. The instruction where the host allows it, else a system call. */
 VOID
-HalpLoadPcr(PKPCR Pcr)
+HalpLoadPcr(PVOID Base)
 {
     if (HalpHasGsInstructions == 0) {
         HalpHasGsInstructions = (getauxval(AT_HWCAP2) & 2) != 0 ? 1 : 2;
     }
     if (HalpHasGsInstructions == 1) {
-        __asm__ volatile("wrgsbase %0" ::"r"(Pcr) : "memory");
+        __asm__ volatile("wrgsbase %0" ::"r"(Base) : "memory");
     } else {
-        HalpCall6(__NR_arch_prctl, ARCH_SET_GS, (ULONG_PTR)Pcr, 0, 0, 0, 0);
+        HalpCall6(__NR_arch_prctl, ARCH_SET_GS, (ULONG_PTR)Base, 0, 0, 0, 0);
     }
 }
 

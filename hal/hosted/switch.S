@@ -58,6 +58,7 @@ HalpTrapEntry:
         movaps 0xA0(%rbx), %xmm3
         movaps 0xB0(%rbx), %xmm4
         movaps 0xC0(%rbx), %xmm5
+HalpTrapExit:
         movq %rbx, %rsp
         movq 0x00(%rsp), %r12
         movq 0x08(%rsp), %r13
@@ -77,5 +78,31 @@ HalpTrapEntry:
         addq $0x168, %rsp
         iretq
         .size HalpTrapEntry, . - HalpTrapEntry
+
+/* VOID HalpResumeFrame(PKTRAP_FRAME): resume a frame that no trap made, with clear vector registers. */
+        .globl HalpResumeFrame
+        .type HalpResumeFrame, @function
+HalpResumeFrame:
+        movq %rdi, %rbx
+        fninit
+        ldmxcsr 0x2C(%rbx)
+        pxor %xmm6, %xmm6
+        pxor %xmm7, %xmm7
+        pxor %xmm8, %xmm8
+        pxor %xmm9, %xmm9
+        pxor %xmm10, %xmm10
+        pxor %xmm11, %xmm11
+        pxor %xmm12, %xmm12
+        pxor %xmm13, %xmm13
+        pxor %xmm14, %xmm14
+        pxor %xmm15, %xmm15
+        movaps 0x70(%rbx), %xmm0
+        movaps 0x80(%rbx), %xmm1
+        movaps 0x90(%rbx), %xmm2
+        movaps 0xA0(%rbx), %xmm3
+        movaps 0xB0(%rbx), %xmm4
+        movaps 0xC0(%rbx), %xmm5
+        jmp HalpTrapExit
+        .size HalpResumeFrame, . - HalpResumeFrame
 
         .section .note.GNU-stack, "", @progbits

@@ -8,6 +8,10 @@
  * frame that would not fit on the stack in use, or whose page is not there, is a double fault,
  * served on the processor's spare stack.
  *
+ * From user mode the frame goes to the base of the kernel stack instead, and gs, which user mode has for its
+ * TEB, becomes the processor region's again. Who runs in which mode is for this file to know, as the host has them all in one:
+ * a flag says that the processor is on its way to user mode, and the instruction that was interrupted, whether it got there.
+ *
  * In the frame P1Home to P4Home hold r12 to r15, and the XMM state is complete below it. Vectors
  * as the processor numbers them; three of our own follow 0xFF. Signals that come from outside
  * (watchdog, time-out) become traps only if an image's code was interrupted, so the core is never
@@ -26,12 +30,14 @@
 #define HALP_VECTOR_TICK      0x100
 #define HALP_VECTOR_STOP      0x101
 #define HALP_VECTOR_HOST_CALL 0x102
+#define HALP_VECTOR_SYSCALL   0x103
 
 #define HALP_RED_ZONE              128
 #define HALP_FRAME_ROOM            (1024 + HalpXsaveSize) /* what HalpTrapEntry and the first C frames need below the frame */
 #define HALP_SIGNAL_STACK          (64 * 1024)
 #define HALP_WATCHDOG_MICROSECONDS 20000
 #define HALP_STOP_GRACE_SECONDS    1
+#define HALP_HOST_CALLERS          (0x7FFFFFFFFFFFull - HALP_SYSTEM_END) /* the host's code: system calls of others are ours */
 #define HALP_EFLAGS_CLEARED        0x40500ull /* AC, DF, TF */
 
 _Static_assert(FIELD_OFFSET(KTRAP_FRAME, P1Home) == 0x00, "switch.S");
@@ -45,7 +51,8 @@ _Static_assert(FIELD_OFFSET(KTRAP_FRAME, Rip) == 0x168, "switch.S");
 _Static_assert(FIELD_OFFSET(KTRAP_FRAME, SegSs) == 0x188, "switch.S");
 _Static_assert(sizeof(KTRAP_FRAME) == 0x190, "switch.S");
 
-extern char etext[];
+extern char __executable_start[], etext[];
+VOID DECLSPEC_NORETURN HalpResumeFrame(PKTRAP_FRAME TrapFrame);
 
 BOOLEAN HalpStopRequested;
 static ULONG HalpTickEpoch;
@@ -146,6 +153,9 @@ HalpPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address)
 
     /* The present bit is about the host's table and the user bit always set: ours differ. */
     Access = (ULONG)TrapFrame->ErrorCode & (HALP_FAULT_WRITE | HALP_FAULT_FETCH);
+    if (TrapFrame->PreviousMode == UserMode) {
+        Access |= HALP_FAULT_USER;
+    }
     ErrorCode = Access;
     if (HalpInWindow(Address)) {
         if (HalpTlbFault(Address, Access, &ErrorCode)) {
@@ -153,7 +163,7 @@ HalpPageFault(PKTRAP_FRAME TrapFrame, ULONG_PTR Address)
             return;
         }
     } else {
-        if (Access == 0 && HalpReadSharedData(TrapFrame, Address)) {
+        if (Access == 0 && HalpReadSharedData(TrapFrame, Address)) { /* not from user mode: it is at 0x7FFE0000 there */
             return;
         }
         if ((Access & HALP_FAULT_FETCH) == 0 && HalpIsForeignHostCode(TrapFrame->Rip)) {
@@ -175,7 +185,7 @@ HalpProtectionFault(PKTRAP_FRAME TrapFrame)
 {
     ULONG Vector;
 
-    if (HalpEmulate(TrapFrame)) {
+    if (TrapFrame->PreviousMode == UserMode ? HalpEmulateUser(TrapFrame) : HalpEmulate(TrapFrame)) {
         HalChoicePoint(HalChoiceIrql);
         return;
     }
@@ -191,9 +201,8 @@ HalpProtectionFault(PKTRAP_FRAME TrapFrame)
     KiTrap(TrapFrame, 13, (ULONG)TrapFrame->ErrorCode);
 }
 
-/* Called by HalpTrapEntry. Returning resumes the frame. */
-VOID
-HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
+static VOID
+HalpDispatch(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
 {
     switch (Vector) {
     case 14:
@@ -207,6 +216,9 @@ HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
         break;
     case HALP_VECTOR_STOP:
         HalpStop(TrapFrame);
+    case HALP_VECTOR_SYSCALL:
+        KiSystemCall(TrapFrame);
+        break;
     case HALP_VECTOR_HOST_CALL:
         if (!HalpInWindow(TrapFrame->Rip)) {
             HalpInternal("a host system call that is not allowed", TrapFrame);
@@ -220,12 +232,56 @@ HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
 }
 
 /*
+ * The frame is about to be resumed in user mode; nothing may come in between any more but what ends the run. Rip is the core's
+ * to check: iretq in this mode could not say that it is not canonical.
+ */
+static VOID
+HalpLeaveToUser(PKTRAP_FRAME TrapFrame)
+{
+    KiReturnToUser(TrapFrame);
+    HalpCurrent->UserMode = TRUE;
+    HalpLoadPcr((PVOID)HalpCurrent->Teb);
+}
+
+/* Called by HalpTrapEntry. Returning resumes the frame. */
+VOID
+HalpTrap(PKTRAP_FRAME TrapFrame, ULONG Vector, ULONG_PTR Address)
+{
+    HalpDispatch(TrapFrame, Vector, Address);
+    if (TrapFrame->PreviousMode == UserMode) {
+        HalpLeaveToUser(TrapFrame);
+    }
+}
+
+/* What gs is based at in user mode, from the next time this processor goes there. */
+VOID
+HalSetTeb(ULONG_PTR Teb)
+{
+    HalpCurrent->Teb = Teb;
+}
+
+/* To user mode for the first time: see hal.h. */
+VOID DECLSPEC_NORETURN
+HalEnterUserMode(PKTRAP_FRAME TrapFrame)
+{
+    USHORT Code, Stack;
+
+    __asm__("movw %%cs, %0" : "=r"(Code));
+    __asm__("movw %%ss, %0" : "=r"(Stack));
+    TrapFrame->SegCs = Code;
+    TrapFrame->SegSs = Stack;
+    TrapFrame->PreviousMode = UserMode;
+    HalpLeaveToUser(TrapFrame);
+    HalpResumeFrame(TrapFrame);
+}
+
+/*
  * --- The signal handler
  * ---------------------------------------------------------------------------------------------
  */
 
 static VOID
-HalpWriteFrame(PKTRAP_FRAME Frame, const greg_t *Registers, ULONG_PTR Address)
+HalpWriteFrame(PKTRAP_FRAME Frame, const greg_t *Registers, ULONG_PTR Address, KPROCESSOR_MODE Mode)
 {
     ULONG64 *Clear;
     ULONG Selectors;
@@ -237,6 +293,7 @@ HalpWriteFrame(PKTRAP_FRAME Frame, const greg_t *Registers, ULONG_PTR Address)
     Frame->P2Home = (ULONG64)Registers[REG_R13];
     Frame->P3Home = (ULONG64)Registers[REG_R14];
     Frame->P4Home = (ULONG64)Registers[REG_R15];
+    Frame->PreviousMode = Mode;
     Frame->PreviousIrql = HalpCurrent->Pcr->Irql;
     Frame->Rax = (ULONG64)Registers[REG_RAX];
     Frame->Rcx = (ULONG64)Registers[REG_RCX];
@@ -245,7 +302,7 @@ HalpWriteFrame(PKTRAP_FRAME Frame, const greg_t *Registers, ULONG_PTR Address)
     Frame->R9 = (ULONG64)Registers[REG_R9];
     Frame->R10 = (ULONG64)Registers[REG_R10];
     Frame->R11 = (ULONG64)Registers[REG_R11];
-    Frame->GsBase = (ULONG_PTR)HalpCurrent->Pcr;
+    Frame->GsBase = Mode == UserMode ? HalpCurrent->Teb : (ULONG_PTR)HalpCurrent->Pcr;
     Frame->FaultAddress = Address;
     Frame->Rbx = (ULONG64)Registers[REG_RBX];
     Frame->Rdi = (ULONG64)Registers[REG_RDI];
@@ -274,10 +331,14 @@ HalpMeasureXsave(VOID)
 
 /* Where the frame goes. FALSE: there is no room on the stack in use, which is a double fault. */
 static BOOLEAN
-HalpPlaceFrame(ULONG_PTR Rsp, ULONG_PTR *Place)
+HalpPlaceFrame(ULONG_PTR Rsp, KPROCESSOR_MODE Mode, ULONG_PTR *Place)
 {
     ULONG_PTR Top;
 
+    if (Mode == UserMode) {
+        *Place = HalpCurrent->StackBase - sizeof(KTRAP_FRAME);
+        return TRUE; /* the stack of a running thread is held */
+    }
     Top = (Rsp - HALP_RED_ZONE) & ~15ull;
     if (Rsp > HalpCurrent->StackBase ||
         Rsp < HalpCurrent->StackLimit + HALP_RED_ZONE + sizeof(KTRAP_FRAME) + HALP_FRAME_ROOM) {
@@ -287,6 +348,18 @@ HalpPlaceFrame(ULONG_PTR Rsp, ULONG_PTR *Place)
     return HalpResident(*Place - HALP_FRAME_ROOM, Rsp);
 }
 
+/* Which mode was interrupted. On its last instructions to user mode the machine is still in kernel mode. */
+static KPROCESSOR_MODE
+HalpLeaveUser(ULONG_PTR Rip)
+{
+    if (!HalpCurrent->UserMode) {
+        return KernelMode;
+    }
+    HalpCurrent->UserMode = FALSE;
+    HalpLoadPcr(HalpCurrent->Pcr);
+    return Rip - (ULONG_PTR)__executable_start < (ULONG_PTR)(etext - __executable_start) ? KernelMode : UserMode;
+}
+
 /* Redirect the interrupted context to the trap entry. */
 static VOID
 HalpEnter(ucontext_t *Context, ULONG Vector)
@@ -294,10 +367,12 @@ HalpEnter(ucontext_t *Context, ULONG Vector)
     greg_t *Registers;
     ULONG_PTR Address;
     ULONG_PTR Place;
+    KPROCESSOR_MODE Mode;
 
     Registers = Context->uc_mcontext.gregs;
     Address = Vector == 14 ? (ULONG_PTR)Registers[REG_CR2] : 0;
-    if (!HalpPlaceFrame((ULONG_PTR)Registers[REG_RSP], &Place)) {
+    Mode = HalpLeaveUser((ULONG_PTR)Registers[REG_RIP]);
+    if (!HalpPlaceFrame((ULONG_PTR)Registers[REG_RSP], Mode, &Place)) {
         if (Vector == HALP_VECTOR_TICK) {
             return; /* there will be another one; the image has done nothing wrong */
         }
@@ -309,7 +384,7 @@ HalpEnter(ucontext_t *Context, ULONG Vector)
         Place = HalpCurrent->SpareBase - sizeof(KTRAP_FRAME) - 16;
     }
     HalUnpoison((PVOID)(Place - HALP_FRAME_ROOM), sizeof(KTRAP_FRAME) + HALP_FRAME_ROOM);
-    HalpWriteFrame((PKTRAP_FRAME)Place, Registers, Address);
+    HalpWriteFrame((PKTRAP_FRAME)Place, Registers, Address, Mode);
     if (Vector == 8) {
         ((PKTRAP_FRAME)Place)->ErrorCode = 0;
     }
@@ -382,7 +457,7 @@ HalpSignal(int Signal, siginfo_t *Information, void *Argument)
             return;
         }
     } else if (Signal == SIGSYS) {
-        Vector = HALP_VECTOR_HOST_CALL;
+        Vector = HalpCurrent->UserMode ? HALP_VECTOR_SYSCALL : HALP_VECTOR_HOST_CALL;
     } else if (Information->si_code <= 0) {
         return; /* sent by somebody, not caused by an instruction */
     }
@@ -427,6 +502,9 @@ HalpInitializeTraps(ULONG64 TimeoutMilliseconds)
     }
     Timeout.it_value.tv_sec = (time_t)(TimeoutMilliseconds / 1000);
     Timeout.it_value.tv_usec = (suseconds_t)(TimeoutMilliseconds % 1000 * 1000);
+    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, HALP_SYSTEM_END, HALP_HOST_CALLERS, NULL) != 0) {
+        HalpRefuse("the host has no syscall user dispatch (Linux 5.11 or later is needed)");
+    }
     if (prctl(PR_SET_TSC, PR_TSC_SIGSEGV) != 0 || setitimer(ITIMER_VIRTUAL, &Tick, NULL) != 0 ||
         (TimeoutMilliseconds != 0 && setitimer(ITIMER_REAL, &Timeout, NULL) != 0)) {
         HalpRefuse("the host refused the watchdog");

@@ -93,7 +93,7 @@ ScratchEntryAt(ULONG_PTR Va, ULONG Level)
             return Entry;
         }
         if ((*Entry & HALP_PTE_VALID) == 0) {
-            *Entry = (ScratchFrame() << 12) | HALP_PTE_VALID | HALP_PTE_WRITE;
+            *Entry = (ScratchFrame() << 12) | HALP_PTE_VALID | HALP_PTE_WRITE | HALP_PTE_USER; /* leaves decide */
         }
         Table = HALP_PTE_FRAME(*Entry);
     }
@@ -329,6 +329,7 @@ KiSystemStartup(PHAL_LOADER_BLOCK LoaderBlock)
         {"clock", TestClock},
         {"processors", TestProcessors},
         {"translations that outlive a flush", TestStale},
+        {"user mode", TestUserMode},
     };
     char Line[128];
     ULONG Failed;

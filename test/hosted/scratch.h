@@ -69,6 +69,7 @@ VOID TestStacks(VOID);
 VOID TestClock(VOID);
 VOID TestProcessors(VOID);
 VOID TestStale(VOID);
+VOID TestUserMode(VOID);
 VOID DECLSPEC_NORETURN TestStop(const char *Mode);
 
 #endif
