@@ -63,13 +63,19 @@ MiAddFlush(PMI_FLUSH_BATCH Batch, ULONG_PTR Va, SIZE_T PageCount)
 VOID
 MiFlush(PMI_FLUSH_BATCH Batch)
 {
+    MiFlushProcessors(Batch, HAL_ALL_PROCESSORS);
+}
+
+VOID
+MiFlushProcessors(PMI_FLUSH_BATCH Batch, HAL_AFFINITY Processors)
+{
     if (Batch->Count != 0 || Batch->Whole) {
         HalChoicePoint(HalChoiceFlush);
         if (!MipForgetThisFlush()) {
             if (Batch->Whole) {
-                HalFlushEntireTb(HAL_ALL_PROCESSORS);
+                HalFlushEntireTb(Processors);
             } else {
-                HalFlushTb(Batch->Ranges, Batch->Count, HAL_ALL_PROCESSORS);
+                HalFlushTb(Batch->Ranges, Batch->Count, Processors);
             }
         }
     }
