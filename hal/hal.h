@@ -79,6 +79,13 @@ typedef struct _HAL_REQUEST {
     const VOID *Input;
 } HAL_REQUEST, *PHAL_REQUEST;
 
+#define HAL_MAXIMUM_USER_HOLES 4
+
+typedef struct _HAL_ADDRESS_HOLE {
+    ULONG_PTR Start;
+    ULONG_PTR End;
+} HAL_ADDRESS_HOLE, *PHAL_ADDRESS_HOLE;
+
 /*
  * The address-space layout. System space is [SystemStart, SystemEnd), whole top-level slots of 512 GB;
  * the core places its regions there, by the seed, except in slots named in ReservedSlots (bit n is the
@@ -90,6 +97,8 @@ typedef struct _HAL_LOADER_BLOCK {
     ULONG_PTR SystemStart;
     ULONG_PTR SystemEnd;
     ULONG64 ReservedSlots[8];
+    ULONG UserHoleCount;    /* ranges of user space that no address space of this machine can use */
+    HAL_ADDRESS_HOLE UserHoles[HAL_MAXIMUM_USER_HOLES];
     ULONG_PTR PfnDatabase;  /* records of all frames, 32 bytes each, indexed by frame; permanent mapping, in
                                place for the frames of all runs; reads as zero for HalMemoryZero runs only */
     PFN_NUMBER RootFrame;   /* top-level page table in force, with the machine's permanent mappings */
@@ -177,7 +186,10 @@ typedef struct _HAL_FLUSH_RANGE {
 VOID HalFlushTb(const HAL_FLUSH_RANGE *Ranges, ULONG Count, HAL_AFFINITY Processors);
 VOID HalFlushEntireTb(HAL_AFFINITY Processors);
 
-/* Load the top-level page table of another address space on this processor. */
+/*
+ * Load the top-level page table of another address space on this processor: its translations that are not global go.
+ * The core lets every table that is loaded agree on system space. DISPATCH_LEVEL.
+ */
 VOID HalLoadRoot(PFN_NUMBER RootFrame);
 
 /*

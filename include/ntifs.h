@@ -55,6 +55,76 @@ NTKERNELAPI VOID NTAPI KeStackAttachProcess(_Inout_ PRKPROCESS Process,
                                             _Out_ PRKAPC_STATE ApcState);
 NTKERNELAPI VOID NTAPI KeUnstackDetachProcess(_In_ PRKAPC_STATE ApcState);
 
+/* The older pair, which does not nest. */
+NTKERNELAPI VOID NTAPI KeAttachProcess(_Inout_ PRKPROCESS Process);
+NTKERNELAPI VOID NTAPI KeDetachProcess(VOID);
+
+/* ---- Virtual memory of processes; all at PASSIVE ---- */
+
+typedef struct _MEMORY_BASIC_INFORMATION {
+    PVOID BaseAddress;
+    PVOID AllocationBase;
+    ULONG AllocationProtect;
+    USHORT PartitionId;
+    SIZE_T RegionSize;
+    ULONG State;
+    ULONG Protect;
+    ULONG Type;
+} MEMORY_BASIC_INFORMATION, *PMEMORY_BASIC_INFORMATION;
+C_ASSERT(sizeof(MEMORY_BASIC_INFORMATION) == 0x30);
+C_ASSERT(FIELD_OFFSET(MEMORY_BASIC_INFORMATION, RegionSize) == 0x18);
+C_ASSERT(FIELD_OFFSET(MEMORY_BASIC_INFORMATION, Type) == 0x28);
+
+typedef enum _MEMORY_INFORMATION_CLASS {
+    MemoryBasicInformation = 0
+} MEMORY_INFORMATION_CLASS;
+
+/*
+ * Reserve, commit or reset addresses of a process. *BaseAddress and *RegionSize receive the rounded values.
+ * STATUS_INVALID_PARAMETER_2 (base), _3 (ZeroBits), _4 (size), _5 (type), STATUS_INVALID_PAGE_PROTECTION,
+ * STATUS_CONFLICTING_ADDRESSES, STATUS_COMMITMENT_LIMIT, STATUS_PAGEFILE_QUOTA_EXCEEDED, STATUS_NO_MEMORY,
+ * STATUS_PROCESS_IS_TERMINATING, and those of the handle.
+ */
+NTSYSAPI NTSTATUS NTAPI ZwAllocateVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                                _In_ ULONG_PTR ZeroBits, _Inout_ PSIZE_T RegionSize,
+                                                _In_ ULONG AllocationType, _In_ ULONG Protect);
+NTSYSAPI NTSTATUS NTAPI NtAllocateVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                                _In_ ULONG_PTR ZeroBits, _Inout_ PSIZE_T RegionSize,
+                                                _In_ ULONG AllocationType, _In_ ULONG Protect);
+
+/*
+ * MEM_DECOMMIT or MEM_RELEASE. STATUS_INVALID_PARAMETER_2, _3, _4, STATUS_MEMORY_NOT_ALLOCATED,
+ * STATUS_FREE_VM_NOT_AT_BASE, STATUS_UNABLE_TO_FREE_VM, STATUS_UNABLE_TO_DELETE_SECTION,
+ * STATUS_INVALID_PAGE_PROTECTION (secured).
+ */
+NTSYSAPI NTSTATUS NTAPI ZwFreeVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                            _Inout_ PSIZE_T RegionSize, _In_ ULONG FreeType);
+NTSYSAPI NTSTATUS NTAPI NtFreeVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                            _Inout_ PSIZE_T RegionSize, _In_ ULONG FreeType);
+
+/* Other rights for committed pages of one region; *OldProtect is those of the first page. */
+NTSYSAPI NTSTATUS NTAPI ZwProtectVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                               _Inout_ PSIZE_T RegionSize, _In_ ULONG NewProtect,
+                                               _Out_ PULONG OldProtect);
+NTSYSAPI NTSTATUS NTAPI NtProtectVirtualMemory(_In_ HANDLE ProcessHandle, _Inout_ PVOID *BaseAddress,
+                                               _Inout_ PSIZE_T RegionSize, _In_ ULONG NewProtect,
+                                               _Out_ PULONG OldProtect);
+
+/* What is at an address. STATUS_INVALID_PARAMETER: no user address; STATUS_INFO_LENGTH_MISMATCH;
+ * STATUS_INVALID_INFO_CLASS. */
+NTSYSAPI NTSTATUS NTAPI ZwQueryVirtualMemory(_In_ HANDLE ProcessHandle, _In_opt_ PVOID BaseAddress,
+                                             _In_ MEMORY_INFORMATION_CLASS MemoryInformationClass,
+                                             _Out_writes_bytes_to_(MemoryInformationLength, *ReturnLength) PVOID
+                                                 MemoryInformation,
+                                             _In_ SIZE_T MemoryInformationLength,
+                                             _Out_opt_ PSIZE_T ReturnLength);
+NTSYSAPI NTSTATUS NTAPI NtQueryVirtualMemory(_In_ HANDLE ProcessHandle, _In_opt_ PVOID BaseAddress,
+                                             _In_ MEMORY_INFORMATION_CLASS MemoryInformationClass,
+                                             _Out_writes_bytes_to_(MemoryInformationLength, *ReturnLength) PVOID
+                                                 MemoryInformation,
+                                             _In_ SIZE_T MemoryInformationLength,
+                                             _Out_opt_ PSIZE_T ReturnLength);
+
 /* Copy between address spaces, probing what PreviousMode may touch. STATUS_PARTIAL_COPY with the
  * count if it stops midway. max APC. */
 NTKERNELAPI NTSTATUS NTAPI MmCopyVirtualMemory(_In_ PEPROCESS FromProcess,

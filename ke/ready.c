@@ -201,6 +201,9 @@ KipSwitchTo(PKI_PROCESSOR Self, struct _KTHREAD *Next)
     if (WasBusy != (KiIdleProcessors != KiStartedProcessors) || Current->Idle) {
         KiArmClockLocked();
     }
+    if (Next->ActiveProcess->RootFrame != Current->ActiveProcess->RootFrame) {
+        KiSwapAddressSpace(Current->ActiveProcess, Next->ActiveProcess);
+    }
     Pcr->CurrentThread = Next;
     Pcr->StackLimit = Next->Stack.Limit;
     Pcr->StackBase = Next->Stack.Base;

@@ -43,7 +43,6 @@ KipInitializeThread(struct _KTHREAD *Thread, CHAR Priority)
     Thread->BasePriority = Priority;
     Thread->QuantumLeft = KI_QUANTUM;
     Thread->Affinity = HAL_ALL_PROCESSORS;
-    Thread->Process = KiThreadProcess;
     KeInitializeTimerEx(&Thread->Timer, NotificationTimer);
 }
 
@@ -61,8 +60,8 @@ KipThreadStartup(PVOID Context)
 }
 
 NTSTATUS
-KiCreateThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority, struct _KTHREAD *Storage,
-               ULONG_PTR StackLimit, ULONG_PTR StackBase)
+KiCreateThread(PKPROCESS Process, PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
+               struct _KTHREAD *Storage, ULONG_PTR StackLimit, ULONG_PTR StackBase)
 {
     struct _KTHREAD *Thread = Storage;
     KIRQL OldIrql;
@@ -73,6 +72,8 @@ KiCreateThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority, struc
     }
     RtlZeroMemory(Thread, sizeof(*Thread));
     KipInitializeThread(Thread, (CHAR)Priority);
+    Thread->Process = Process != NULL ? Process : KiThreadProcess;
+    Thread->ActiveProcess = Thread->Process;
     Thread->StartRoutine = Routine;
     Thread->StartContext = Context;
     Thread->Stack.Limit = StackLimit;
@@ -98,6 +99,7 @@ KiInitializeIdleThread(PKI_PROCESSOR Processor)
 
     KipInitializeThread(Thread, KI_IDLE_PRIORITY);
     Thread->Process = &KiSystemProcess;
+    Thread->ActiveProcess = &KiSystemProcess;
     Thread->Idle = TRUE;
     Thread->State = Running;
     Thread->Processor = Processor->Number;
@@ -127,6 +129,10 @@ KipCheckExit(struct _KTHREAD *Thread)
     }
     if (Irql != PASSIVE_LEVEL || ApcDisable != 0) {
         KeBugCheckEx(KERNEL_APC_PENDING_DURING_EXIT, 0, ApcDisable, Irql, 0);
+    }
+    if (Thread->ActiveProcess != Thread->Process) {
+        KeBugCheckEx(INVALID_PROCESS_ATTACH_ATTEMPT, (ULONG_PTR)Thread->Process, (ULONG_PTR)Thread->ActiveProcess, 1,
+                     0);
     }
     NT_ASSERT(Thread->PushLockCount == 0);
 }

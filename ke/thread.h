@@ -34,6 +34,8 @@ typedef struct _KI_STACK_SEGMENT {
 typedef struct _KPROCESS {
     DISPATCHER_HEADER Header;  /* signaled when the last thread is gone */
     PFN_NUMBER RootFrame;      /* (C) top-level page table */
+    struct _MI_ADDRESS_SPACE *AddressSpace;  /* (C) mm/va: what lies below the system range; NULL: nothing */
+    volatile HAL_AFFINITY ActiveProcessors;  /* (A) those that may hold translations of it */
     LIST_ENTRY ThreadListHead; /* (D) KTHREAD.ProcessEntry */
     ULONG ThreadCount;         /* (D) */
 } KPROCESS;
@@ -57,6 +59,7 @@ typedef struct _KTHREAD {
     LIST_ENTRY ReadyEntry;                 /* (D) ready queue, or the list of ended threads */
     LIST_ENTRY AllEntry;                   /* (D) every thread there is */
     struct _KPROCESS *Process;             /* (C) */
+    struct _KPROCESS *ActiveProcess;       /* (S) whose address space it uses: Process, or what it is attached to */
     LIST_ENTRY ProcessEntry;               /* (D) */
     PKSTART_ROUTINE StartRoutine;          /* (C) */
     PVOID StartContext;                    /* (C) */
@@ -126,13 +129,31 @@ extern KPROCESS KiSystemProcess;
 extern PKPROCESS KiThreadProcess;
 
 /*
- * Make a thread of storage and a stack that the caller owns, and make it ready. It starts in Routine(Context), of an
+ * Make a thread of storage and a stack that the caller owns, and make it ready. It belongs to Process (NULL:
+ * KiThreadProcess), whose address space it uses. It starts in Routine(Context), of an
  * image or of the core, at PASSIVE_LEVEL; when that returns the thread ends with STATUS_SUCCESS. Storage is a KTHREAD
  * whose contents are overwritten. <= DISPATCH_LEVEL. STATUS_INVALID_PARAMETER for a priority outside 0..31 or a stack
  * too small to start on.
  */
-NTSTATUS KiCreateThread(PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority, struct _KTHREAD *Storage,
-                        ULONG_PTR StackLimit, ULONG_PTR StackBase);
+NTSTATUS KiCreateThread(PKPROCESS Process, PKSTART_ROUTINE Routine, PVOID Context, KPRIORITY Priority,
+                        struct _KTHREAD *Storage, ULONG_PTR StackLimit, ULONG_PTR StackBase);
+
+/* --- Address spaces (attach.c) -------------------------------------------------------------------------- */
+
+/*
+ * Use another process's address space from now on; returns the one used before, to come back to by the same call.
+ * The caller keeps a reference on each as long as it is used. <= APC_LEVEL.
+ */
+PKPROCESS KiAttachProcess(PKPROCESS Process);
+
+/* Let this processor leave one address space for another. DISPATCH_LEVEL or the dispatcher lock. */
+VOID KiSwapAddressSpace(PKPROCESS From, PKPROCESS To);
+
+/* Processors that may hold translations of the process's own addresses. Ask after the entries have changed. */
+HAL_AFFINITY KiProcessProcessors(PKPROCESS Process);
+
+/* Signal a process for good: it has ended. <= DISPATCH_LEVEL. */
+VOID KiSignalProcess(PKPROCESS Process);
 
 /*
  * End the current thread: PASSIVE_LEVEL, no APC-disable region entered, else bug check 0x20. Owned mutants are

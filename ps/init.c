@@ -1,6 +1,6 @@
 /*
  * The start of ps/, and the threads that serve the system: the reaper, which gives back the stacks of threads
- * that have ended; workers for each work queue; and the one that makes more of them.
+ * that have ended, and ends processes that have no more of them; workers for each work queue; and the one that makes more of them.
  */
 #include "psp.h"
 #include <ex/ex.h>
@@ -18,6 +18,7 @@ PspReaper(PVOID StartContext)
         PPS_THREAD Thread = PspFromThread(KiWaitForEndedThread());
 
         MiDeleteKernelStack(Thread->StackBase, PSP_LARGE_STACKS);
+        PspDropThread(Thread->Process, Thread->Ethread.Tcb.ExitStatus);
         __atomic_store_n(&Thread->Reaped, TRUE, __ATOMIC_RELEASE);
         ObDereferenceObject(Thread);
     }

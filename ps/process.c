@@ -1,6 +1,8 @@
 /*
- * Processes: the System process, to which every thread belongs, and the Idle process, which stands for idle
- * threads. Both exist for good.
+ * Processes: the System process and the Idle process, which stands for idle threads, exist for good; others are made
+ * with an address space of their own and end with their last thread.
+ *
+ *      PspMakeProcess --> threads come and go --> Exiting, none left --PspEndProcess--> empty, signaled --> deleted
  *
  * Process and thread ids come from one table; System is the first entry, id 4, Idle has none and id 0.
  */
@@ -29,6 +31,9 @@ PspDeleteProcess(PVOID Object)
 
     RemoveEntryList(&Process->ActiveProcessLinks);
     KiReleaseRankedLockLower(&PspLock, OldIrql);
+    if (Process->Pcb.AddressSpace != NULL) {
+        MiDeleteAddressSpace(&Process->Space);
+    }
     ObTableRemove(&PspCidTable, (ULONG64)Process->UniqueProcessId / PSP_CID_STEP, &Entry);
 }
 
@@ -91,11 +96,78 @@ PspMakeProcess(BOOLEAN QuotaExempt, PEPROCESS *Process)
         return Status;
     }
     Made->UniqueProcessId = (HANDLE)((ULONG64)Index * PSP_CID_STEP);
+    Status = PsInitialSystemProcess == NULL ? MiAdoptSystemAddressSpace(&Made->Space, &Made->Pcb)
+                                            : MiCreateAddressSpace(&Made->Space, &Made->Pcb);
+    if (!NT_SUCCESS(Status)) {
+        ObDereferenceObject(Made);
+        return Status;
+    }
     OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
     InsertTailList(&PspProcesses, &Made->ActiveProcessLinks);
     KiReleaseRankedLockLower(&PspLock, OldIrql);
     *Process = Made;
     return STATUS_SUCCESS;
+}
+
+NTSTATUS
+PsCreateCoreProcess(PEPROCESS *Process)
+{
+    return PspMakeProcess(FALSE, Process);
+}
+
+/* --- The end ---------------------------------------------------------------------------------- */
+
+static VOID
+PspEndProcess(PEPROCESS Process)
+{
+    MiCleanAddressSpace(&Process->Space);
+    KiSignalProcess(&Process->Pcb);
+}
+
+NTSTATUS
+PspAddThread(PEPROCESS Process)
+{
+    KIRQL OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
+    BOOLEAN Exiting = Process->Exiting;
+
+    Process->ThreadsLeft += !Exiting;
+    KiReleaseRankedLockLower(&PspLock, OldIrql);
+    return Exiting ? STATUS_PROCESS_IS_TERMINATING : STATUS_SUCCESS;
+}
+
+VOID
+PspDropThread(PEPROCESS Process, NTSTATUS ExitStatus)
+{
+    KIRQL OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
+    BOOLEAN Last;
+
+    Process->ThreadsLeft -= 1;
+    Last = Process->ThreadsLeft == 0 && Process != PsInitialSystemProcess;
+    if (Last && !Process->Exiting) {
+        Process->Exiting = TRUE;
+        Process->ExitStatus = ExitStatus;
+    }
+    KiReleaseRankedLockLower(&PspLock, OldIrql);
+    if (Last) {
+        PspEndProcess(Process);
+    }
+}
+
+VOID
+PsExitProcess(PEPROCESS Process, NTSTATUS ExitStatus)
+{
+    KIRQL OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
+    BOOLEAN First = !Process->Exiting, Last = Process->ThreadsLeft == 0;
+
+    NT_VERIFY(Process != PsInitialSystemProcess);
+    if (First) {
+        Process->Exiting = TRUE;
+        Process->ExitStatus = ExitStatus;
+    }
+    KiReleaseRankedLockLower(&PspLock, OldIrql);
+    if (First && Last) {
+        PspEndProcess(Process);
+    }
 }
 
 VOID
@@ -116,11 +188,13 @@ PspProcessOf(struct _KTHREAD *Thread)
     return Thread->Idle ? PspIdleProcess : CONTAINING_RECORD(Thread->Process, EPROCESS, Pcb);
 }
 
-/* The process that the current thread belongs to; no reference is taken. Any IRQL. */
+/* The process whose address space the current thread uses, attached or its own; no reference is taken. Any IRQL. */
 PEPROCESS NTAPI
 IoGetCurrentProcess(VOID)
 {
-    return PspProcessOf(KiCurrentThread());
+    struct _KTHREAD *Thread = KiCurrentThread();
+
+    return Thread->Idle ? PspIdleProcess : CONTAINING_RECORD(Thread->ActiveProcess, EPROCESS, Pcb);
 }
 NTEXPORT(IoGetCurrentProcess);
 NTEXPORT_AS("PsGetCurrentProcess", IoGetCurrentProcess);
@@ -138,7 +212,7 @@ NTEXPORT_AS("IoThreadToProcess", PsGetThreadProcess);
 HANDLE NTAPI
 PsGetCurrentProcessId(VOID)
 {
-    return PsGetProcessId(IoGetCurrentProcess());
+    return PsGetProcessId(PspProcessOf(KiCurrentThread()));
 }
 NTEXPORT(PsGetCurrentProcessId);
 

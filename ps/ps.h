@@ -22,6 +22,23 @@ VOID PsInitialize(VOID);
 NTSTATUS PsCreateCoreThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY Priority,
                             PKTHREAD *Thread);
 
+/*
+ * Make a process with an empty address space and no threads; one reference, the caller's. For a handle to it:
+ * ObOpenObjectByPointer. It ends with its last thread, or by PsExitProcess, or with its last reference. PASSIVE_LEVEL.
+ * STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_MEMORY.
+ */
+NTSTATUS PsCreateCoreProcess(PEPROCESS *Process);
+
+/* PsCreateCoreThread for a thread of that process. PASSIVE_LEVEL. STATUS_PROCESS_IS_TERMINATING. */
+NTSTATUS PsCreateProcessThread(PEPROCESS Process, PKSTART_ROUTINE StartRoutine, PVOID StartContext,
+                               KPRIORITY Priority, PKTHREAD *Thread);
+
+/*
+ * End a process: it takes no more threads, and when it has none its address space is emptied (bug check 0x76 if pages
+ * are still locked) and it is signaled. At once if it has none now. PASSIVE_LEVEL, not attached to it.
+ */
+VOID PsExitProcess(PEPROCESS Process, NTSTATUS ExitStatus);
+
 typedef struct _PS_THREAD_INFO {
     PETHREAD Thread;               /* referenced during the visit */
     CLIENT_ID ClientId;

@@ -4,6 +4,7 @@
 
 #include "ps.h"
 #include <ob/table.h>
+#include <mm/va/va.h>
 
 /* What a process has been charged for one thing, in bytes. (A) */
 typedef struct _PSP_QUOTA {
@@ -18,13 +19,18 @@ typedef struct _EPROCESS {
     HANDLE UniqueProcessId;        /* (C) */
     LIST_ENTRY ActiveProcessLinks; /* PspLock */
     BOOLEAN QuotaExempt;           /* (C) */
+    BOOLEAN Exiting;               /* PspLock: no more threads */
+    ULONG ThreadsLeft;             /* PspLock: threads made, and not reaped yet */
+    NTSTATUS ExitStatus;           /* PspLock */
     PSP_QUOTA Quota[PsQuotaTypes];
+    MI_ADDRESS_SPACE Space;
 } EPROCESS;
 
 /* A thread: the body of its object. The dispatcher overwrites the KTHREAD when it makes the thread. */
 typedef struct _PS_THREAD {
     ETHREAD Ethread;
     LIST_ENTRY Links;     /* PspLock; in order of creation */
+    PEPROCESS Process;    /* (C) referenced */
     ULONG_PTR StackLimit; /* (C) of the stack it starts on */
     ULONG_PTR StackBase;
     PKSTART_ROUTINE StartRoutine; /* (C) */
@@ -59,8 +65,10 @@ extern OB_TABLE PspCidTable;
 
 extern PEPROCESS PspIdleProcess;
 
-/* Make a process without threads, whose address space is that of the system; one reference. <=
- * DISPATCH_LEVEL. */
+/*
+ * Make a process without threads, with one reference; the first has the address space of the system, every other
+ * an empty one of its own. <= APC_LEVEL. STATUS_INSUFFICIENT_RESOURCES, STATUS_NO_MEMORY.
+ */
 NTSTATUS PspMakeProcess(BOOLEAN QuotaExempt, PEPROCESS *Process);
 
 VOID PspInitializeProcesses(VOID);
@@ -68,10 +76,17 @@ VOID PspInitializeThreads(VOID);
 VOID PspInitializeQuota(VOID);
 
 /*
- * Make a thread that does not run yet: it has a stack, an id and two references, its own and the caller's,
+ * Count a thread in a process, which it keeps: STATUS_PROCESS_IS_TERMINATING if it takes no more. With the last that is
+ * counted out a process that is not System ends: its address space is emptied, it is signaled. PASSIVE_LEVEL.
+ */
+NTSTATUS PspAddThread(PEPROCESS Process);
+VOID PspDropThread(PEPROCESS Process, NTSTATUS ExitStatus);
+
+/*
+ * Make a thread of a process that does not run yet: it has a stack, an id and two references, its own and the caller's,
  * who gives it either to PspStartThread, which cannot fail, or to PspDiscardThread. <= DISPATCH_LEVEL.
  */
-NTSTATUS PspPrepareThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *Thread);
+NTSTATUS PspPrepareThread(PEPROCESS Process, PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *Thread);
 VOID PspStartThread(PPS_THREAD Thread, KPRIORITY Priority);
 VOID PspDiscardThread(PPS_THREAD Thread);
 

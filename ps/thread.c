@@ -38,7 +38,7 @@ PspDeleteThread(PVOID Object)
     RemoveEntryList(&Thread->Links);
     KiReleaseRankedLockLower(&PspLock, OldIrql);
     ObTableRemove(&PspCidTable, (ULONG64)Thread->Ethread.Cid.UniqueThread / PSP_CID_STEP, &Entry);
-    ObDereferenceObject(PsInitialSystemProcess);
+    ObDereferenceObject(Thread->Process);
 }
 
 static const OBJECT_TYPE PspThreadTemplate = {
@@ -87,8 +87,8 @@ PspRegisterThread(PPS_THREAD Thread)
     if (NT_SUCCESS(Status)) {
         Thread->Ethread.Cid.UniqueThread = (HANDLE)((ULONG64)Index * PSP_CID_STEP);
     }
-    Thread->Ethread.Cid.UniqueProcess = PsInitialSystemProcess->UniqueProcessId;
-    ObReferenceObject(PsInitialSystemProcess);
+    Thread->Ethread.Cid.UniqueProcess = Thread->Process->UniqueProcessId;
+    ObReferenceObject(Thread->Process);
     OldIrql = KiAcquireRankedLockRaise(&PspLock, LockRankHandleTable);
     InsertTailList(&PspThreads, &Thread->Links);
     KiReleaseRankedLockLower(&PspLock, OldIrql);
@@ -96,7 +96,7 @@ PspRegisterThread(PPS_THREAD Thread)
 }
 
 NTSTATUS
-PspPrepareThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *Thread)
+PspPrepareThread(PEPROCESS Process, PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *Thread)
 {
     PVOID Frames[PSP_STACK_FRAMES];
     PPS_THREAD Made;
@@ -107,6 +107,7 @@ PspPrepareThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *T
         return Status;
     }
     Made = Object;
+    Made->Process = Process;
     Made->StartRoutine = StartRoutine;
     Made->StartContext = StartContext;
     if (KiInImageCode()) {
@@ -121,6 +122,12 @@ PspPrepareThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, PPS_THREAD *T
         ObDereferenceObject(Made);
         return Status;
     }
+    Status = PspAddThread(Process);
+    if (!NT_SUCCESS(Status)) {
+        MiDeleteKernelStack(Made->StackBase, PSP_LARGE_STACKS);
+        ObDereferenceObject(Made);
+        return Status;
+    }
     ObReferenceObject(Made);
     *Thread = Made;
     return STATUS_SUCCESS;
@@ -130,7 +137,7 @@ VOID
 PspStartThread(PPS_THREAD Thread, KPRIORITY Priority)
 {
     Thread->Started = TRUE;
-    NT_VERIFY(NT_SUCCESS(KiCreateThread(Thread->StartRoutine, Thread->StartContext, Priority,
+    NT_VERIFY(NT_SUCCESS(KiCreateThread(&Thread->Process->Pcb, Thread->StartRoutine, Thread->StartContext, Priority,
                                         &Thread->Ethread.Tcb, Thread->StackLimit, Thread->StackBase)));
 }
 
@@ -138,6 +145,7 @@ VOID
 PspDiscardThread(PPS_THREAD Thread)
 {
     MiDeleteKernelStack(Thread->StackBase, PSP_LARGE_STACKS);
+    PspDropThread(Thread->Process, STATUS_UNSUCCESSFUL);
     ObDereferenceObject(Thread);
     ObDereferenceObject(Thread);
 }
@@ -145,13 +153,20 @@ PspDiscardThread(PPS_THREAD Thread)
 NTSTATUS
 PsCreateCoreThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY Priority, PKTHREAD *Thread)
 {
+    return PsCreateProcessThread(PsInitialSystemProcess, StartRoutine, StartContext, Priority, Thread);
+}
+
+NTSTATUS
+PsCreateProcessThread(PEPROCESS Process, PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY Priority,
+                      PKTHREAD *Thread)
+{
     PPS_THREAD Made;
     NTSTATUS Status;
 
     if (Priority < 0 || Priority > HIGH_PRIORITY) {
         return STATUS_INVALID_PARAMETER;
     }
-    Status = PspPrepareThread(StartRoutine, StartContext, &Made);
+    Status = PspPrepareThread(Process, StartRoutine, StartContext, &Made);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
@@ -166,30 +181,25 @@ PsCreateCoreThread(PKSTART_ROUTINE StartRoutine, PVOID StartContext, KPRIORITY P
     return STATUS_SUCCESS;
 }
 
-/* The process a new thread asks for: System, by whatever handle; there is no other. */
+/* The process a new thread asks for, referenced: System where there is no handle. */
 static NTSTATUS
-PspCheckProcessHandle(HANDLE ProcessHandle)
+PspReferenceThreadProcess(HANDLE ProcessHandle, PVOID *Process)
 {
-    PVOID Process;
-    NTSTATUS Status;
-
     if (ProcessHandle == NULL) {
+        *Process = PsInitialSystemProcess;
+        ObReferenceObject(PsInitialSystemProcess);
         return STATUS_SUCCESS;
     }
-    Status = ObReferenceObjectByHandle(ProcessHandle, PROCESS_CREATE_THREAD, PsProcessType, KernelMode,
-                                       &Process, NULL);
-    if (NT_SUCCESS(Status)) {
-        ObDereferenceObject(Process);
-    }
-    return Status;
+    return ObReferenceObjectByHandle(ProcessHandle, PROCESS_CREATE_THREAD, PsProcessType, KernelMode, Process, NULL);
 }
 
 /*
- * Start a thread of the System process in StartRoutine(StartContext), priority 8, PASSIVE_LEVEL. It ends when
+ * Start a thread in StartRoutine(StartContext), priority 8, PASSIVE_LEVEL, in the address space of a process
+ * (ProcessHandle NULL: System). It ends when
  * that returns or calls PsTerminateSystemThread. ThreadHandle is the caller's to close; ClientId (optional)
  * receives its ids. PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: no routine, or bad attributes;
  * STATUS_INVALID_HANDLE, STATUS_OBJECT_TYPE_MISMATCH: ProcessHandle; STATUS_INSUFFICIENT_RESOURCES,
- * STATUS_NO_MEMORY.
+ * STATUS_NO_MEMORY; STATUS_PROCESS_IS_TERMINATING.
  */
 NTSTATUS NTAPI
 PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
@@ -198,6 +208,7 @@ PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT_ATTRIBUT
 {
     ULONG Attributes = ObjectAttributes == NULL ? 0 : ObjectAttributes->Attributes;
     PPS_THREAD Thread;
+    PVOID Process;
     NTSTATUS Status;
 
     ObRequirePassive();
@@ -208,11 +219,12 @@ PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, POBJECT_ATTRIBUT
     }
 
     /* Prepare. */
-    Status = PspCheckProcessHandle(ProcessHandle);
+    Status = PspReferenceThreadProcess(ProcessHandle, &Process);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    Status = PspPrepareThread(StartRoutine, StartContext, &Thread);
+    Status = PspPrepareThread(Process, StartRoutine, StartContext, &Thread);
+    ObDereferenceObject(Process);
     if (!NT_SUCCESS(Status)) {
         return Status;
     }

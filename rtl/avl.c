@@ -73,6 +73,10 @@ RtlpAvlRotate(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node, ULONG Side)
     }
     Up->Child[!Side] = Node;
     RtlpAvlSetParent(Node, Up);
+    if (Tree->Sum != NULL) {
+        Tree->Sum(Node);
+        Tree->Sum(Up);
+    }
     return Up;
 }
 
@@ -109,6 +113,7 @@ RtlpAvlInitialize(PRTLP_AVL_TREE Tree)
 {
     Tree->Root = NULL;
     Tree->Count = 0;
+    Tree->Sum = NULL;
 }
 
 PRTLP_AVL_NODE
@@ -132,6 +137,20 @@ RtlpAvlLocate(const RTLP_AVL_TREE *Tree, PCVOID Key, RTLP_AVL_COMPARE *Compare,
     return NULL;
 }
 
+PRTLP_AVL_NODE
+RtlpAvlAbove(const RTLP_AVL_NODE *Node)
+{
+    return RtlpAvlParent(Node);
+}
+
+VOID
+RtlpAvlResum(const RTLP_AVL_TREE *Tree, PRTLP_AVL_NODE Node)
+{
+    while (Node != NULL && Tree->Sum(Node)) {
+        Node = RtlpAvlParent(Node);
+    }
+}
+
 VOID
 RtlpAvlInsertAt(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node, const RTLP_AVL_PLACE *Place)
 {
@@ -144,11 +163,17 @@ RtlpAvlInsertAt(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node, const RTLP_AVL_PLACE *
     Node->Child[1] = NULL;
     Node->ParentAndBalance = (ULONG_PTR)Parent;
     Tree->Count++;
+    if (Tree->Sum != NULL) {
+        Tree->Sum(Node);
+    }
     if (Parent == NULL) {
         Tree->Root = Node;
         return;
     }
     Parent->Child[Place->Side] = Node;
+    if (Tree->Sum != NULL) {
+        RtlpAvlResum(Tree, Parent); /* before anything is rotated, which keeps the sum of a subtree */
+    }
     /* Upwards, as long as a subtree has become deeper. */
     while (Parent != NULL) {
         Side = Parent->Child[1] == Node;
@@ -221,6 +246,20 @@ RtlpAvlSubstitute(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node, PRTLP_AVL_NODE Next)
     RtlpAvlSetBalance(Next, RtlpAvlBalance(Node));
 }
 
+/* Sums after something below Parent was taken out, and Moved (or NULL) has come to another place above. */
+static VOID
+RtlpAvlResumRemoval(const RTLP_AVL_TREE *Tree, PRTLP_AVL_NODE Parent, const RTLP_AVL_NODE *Moved)
+{
+    for (; Moved != NULL && Parent != Moved; Parent = RtlpAvlParent(Parent)) {
+        Tree->Sum(Parent);
+    }
+    if (Moved != NULL) {
+        Tree->Sum(Parent);
+        Parent = RtlpAvlParent(Parent);
+    }
+    RtlpAvlResum(Tree, Parent);
+}
+
 VOID
 RtlpAvlRemove(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node)
 {
@@ -240,6 +279,9 @@ RtlpAvlRemove(PRTLP_AVL_TREE Tree, PRTLP_AVL_NODE Node)
         RtlpAvlSubstitute(Tree, Node, Out);
     }
     Tree->Count--;
+    if (Tree->Sum != NULL) {
+        RtlpAvlResumRemoval(Tree, Parent, Out != Node ? Out : NULL);
+    }
     RtlpAvlRepairRemoval(Tree, Parent, Side);
 }
 

@@ -18,9 +18,16 @@ typedef struct _RTLP_AVL_NODE {
 } RTLP_AVL_NODE, *PRTLP_AVL_NODE;
 C_ASSERT(sizeof(RTLP_AVL_NODE) == 0x18);
 
+/*
+ * For trees whose nodes sum up their subtrees: compute the sum of a node from itself and its children's sums; TRUE if it
+ * is not what it was. The sum of a subtree must not depend on its shape. Insertion and removal keep all sums right.
+ */
+typedef BOOLEAN RTLP_AVL_SUM(_Inout_ PRTLP_AVL_NODE Node);
+
 typedef struct _RTLP_AVL_TREE {
     PRTLP_AVL_NODE Root;
     SIZE_T Count;
+    RTLP_AVL_SUM *Sum; /* NULL: nodes have none */
 } RTLP_AVL_TREE, *PRTLP_AVL_TREE;
 
 /* Where a node belongs: what RtlpAvlLocate found and RtlpAvlInsertAt uses. */
@@ -35,7 +42,7 @@ typedef LONG RTLP_AVL_COMPARE(_In_ PCVOID Key, _In_ const RTLP_AVL_NODE *Node);
 /* Whether First may stand directly before Second. */
 typedef BOOLEAN RTLP_AVL_ORDERED(_In_ const RTLP_AVL_NODE *First, _In_ const RTLP_AVL_NODE *Second);
 
-/* Make Tree empty. */
+/* Make Tree empty, without sums: Tree->Sum may be set then. */
 VOID
 RtlpAvlInitialize(_Out_ PRTLP_AVL_TREE Tree);
 
@@ -57,6 +64,14 @@ RtlpAvlInsert(_Inout_ PRTLP_AVL_TREE Tree, _Out_ PRTLP_AVL_NODE Node, _In_ PCVOI
 /* Take Node out of the tree it is in. */
 VOID
 RtlpAvlRemove(_Inout_ PRTLP_AVL_TREE Tree, _In_ PRTLP_AVL_NODE Node);
+
+/* A node's own part of its sum has changed: make the sums of it and above right. */
+VOID
+RtlpAvlResum(_In_ const RTLP_AVL_TREE *Tree, _Inout_ PRTLP_AVL_NODE Node);
+
+/* The node above, NULL for the root. */
+PRTLP_AVL_NODE
+RtlpAvlAbove(_In_ const RTLP_AVL_NODE *Node);
 
 /* The node that matches Key, or NULL. */
 PRTLP_AVL_NODE

@@ -8,6 +8,7 @@
 #include <mm/pte/pte.h>
 #include <mm/pool/pool.h>
 #include <mm/stack/stack.h>
+#include <mm/va/va.h>
 #include <ps/ps.h>
 #include <rtl/rtl.h>
 
@@ -209,6 +210,7 @@ KTestCheckAfter(const KTEST_ENTRY *Entry, const KTEST_BALANCE *Before)
     CHECK(MiValidatePfnDatabase());
     CHECK(MiValidateSystemSpace());
     CHECK(MiValidatePools());
+    CHECK(MiValidateAddressSpaces());
     for (ULONG Index = 0; KiGetFinding(Index) != NULL; Index += 1) {
         KTestFail(Entry->File, 0, KiGetFinding(Index)->Text);
     }

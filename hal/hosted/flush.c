@@ -52,19 +52,18 @@ HalpFlushPages(ULONG_PTR Start, ULONG_PTR End, HAL_AFFINITY Processors)
     GoneStart = 0;
     GoneEnd = 0;
     for (Va = Start; Va < End; Va += PAGE_SIZE) {
-        Entry = HalpTlbLookup(Va);
-        if (Entry == NULL) {
-            continue;
+        /* One address can have an entry in each of several address spaces. */
+        while ((Entry = HalpTlbFindFor(Va, Processors)) != NULL) {
+            First = Entry->Va;
+            if (!HalpFlushEntry(Entry, Processors)) {
+                break;
+            }
+            if (First != GoneEnd) {
+                HalpUnmap(GoneStart, GoneEnd);
+                GoneStart = First;
+            }
+            GoneEnd = First + HalpTlbSize(Entry);
         }
-        First = Entry->Va;
-        if (!HalpFlushEntry(Entry, Processors)) {
-            continue;
-        }
-        if (First != GoneEnd) {
-            HalpUnmap(GoneStart, GoneEnd);
-            GoneStart = First;
-        }
-        GoneEnd = First + HalpTlbSize(Entry);
     }
     HalpUnmap(GoneStart, GoneEnd);
 }
@@ -121,7 +120,8 @@ HalpFlushSpan(ULONG_PTR Start, ULONG_PTR End, HAL_AFFINITY Processors)
     High = Start;
     for (Index = 0; Index < HALP_TLB_CAPACITY; Index += 1) {
         Entry = &HalpEntries[Index];
-        if (Entry->Va == 0 || Entry->Va >= End || Entry->Va + HalpTlbSize(Entry) <= Start) {
+        if (Entry->Va == 0 || Entry->Va >= End || Entry->Va + HalpTlbSize(Entry) <= Start ||
+            !HalpTlbConcerns(Entry, Processors)) {
             continue;
         }
         First = Entry->Va;
@@ -211,10 +211,10 @@ HalFlushEntireTb(HAL_AFFINITY Processors)
     HalChoicePoint(HalChoiceFlush);
 }
 
-/* Another root: user-space translations of this processor go, for they carry no process number. */
+/* Another root: the translations of this processor that are not global go, for they carry no process number. */
 VOID
 HalLoadRoot(PFN_NUMBER RootFrame)
 {
+    HalpLeaveRoot();
     HalpCurrent->Root = RootFrame;
-    HalpFlushRange(HALP_USER_START, HALP_USER_END, 1ull << HalpCurrent->Number);
 }

@@ -195,10 +195,13 @@ typedef struct _HALP_TLB_ENTRY {
     ULONG_PTR Va;     /* 0: unused */
     PFN_NUMBER Frame; /* of its first page */
     ULONG64 *Pte;
+    PFN_NUMBER Root;      /* the address space it belongs to; 0: global, it belongs to all */
     ULONG64 Sequence;     /* when it was filled */
     HAL_AFFINITY Holders; /* the filler; when stale, everyone who still holds it */
     USHORT NextVa;        /* hash chains, index + 1 */
     USHORT NextPte;
+    USHORT NextLocal;     /* list of those that are not global, index + 1 */
+    USHORT PreviousLocal;
     UCHAR Rights;
     BOOLEAN Large;
     BOOLEAN Mapped; /* stale entries: the process maps it now */
@@ -236,6 +239,14 @@ HAL_AFFINITY HalpTlbHolders(const HALP_TLB_ENTRY *Entry);
 VOID HalpTlbDrop(PHALP_TLB_ENTRY Entry);
 VOID HalpCountFrames(const HALP_TLB_ENTRY *Entry, LONG Delta);
 VOID HalpMapEntry(const HALP_TLB_ENTRY *Entry);
+/* Does one of the processors use the address space the entry belongs to? */
+BOOLEAN HalpTlbConcerns(const HALP_TLB_ENTRY *Entry, HAL_AFFINITY Processors);
+/* An entry for the address that concerns one of the processors, whatever address space is loaded here; or NULL. */
+PHALP_TLB_ENTRY HalpTlbFindFor(ULONG_PTR Va, HAL_AFFINITY Processors);
+/* Another address space is about to be shown: what is not global leaves the process, but not the table. */
+VOID HalpHideLocal(VOID);
+/* This processor loads another root: it holds nothing any more that is not global. */
+VOID HalpLeaveRoot(VOID);
 VOID HalpUnmap(ULONG_PTR Start, ULONG_PTR End);
 BOOLEAN HalpTlbValidate(VOID);
 
@@ -243,6 +254,8 @@ BOOLEAN HalpTlbValidate(VOID);
 VOID HalpKeepStale(const HALP_TLB_ENTRY *Entry, HAL_AFFINITY Holders);
 VOID HalpFlushStale(ULONG_PTR Start, ULONG_PTR End, HAL_AFFINITY Processors);
 VOID HalpSwitchTranslations(PHALP_PROCESSOR Next);
+/* The processor has dropped what is not global. */
+VOID HalpForgetLocalStale(HAL_AFFINITY Processor);
 VOID HalpReportStale(PFN_NUMBER Frame);
 
 /*

@@ -221,13 +221,13 @@ HalpRun(PHALP_PROCESSOR Next)
     HalpTlbSequence += 1;
     Next->LastRun = HalpTlbSequence;
     This->LastRun = HalpTlbSequence;
+    if (Next->Root != This->Root) {
+        HalpHideLocal();
+    }
     if (HalpTlbCounts.StaleLive != 0) {
         HalpSwitchTranslations(Next);
     }
     HalpCurrent = Next;
-    if (Next->Root != This->Root) {
-        HalLoadRoot(Next->Root);
-    }
     HalpLoadPcr(Next->Pcr);
     HalpBeforeSwitch(Next->StackLimit, Next->StackBase);
     HalpSwitch(&This->SavedStack, Next->SavedStack);

@@ -418,6 +418,11 @@ HalpInitializeMemory(PHAL_LOADER_BLOCK LoaderBlock, ULONG Nodes, ULONG Processor
     LoaderBlock->PfnDatabase = HALP_PFN_DATABASE;
     LoaderBlock->UserStart = HALP_USER_START;
     LoaderBlock->UserEnd = HALP_USER_END;
+    if (HALP_HOLE_END > HALP_SHARED_DATA_USER + PAGE_SIZE) {
+        LoaderBlock->UserHoles[0].Start = HALP_SHARED_DATA_USER + PAGE_SIZE;
+        LoaderBlock->UserHoles[0].End = HALP_HOLE_END;
+        LoaderBlock->UserHoleCount = 1;
+    }
     LoaderBlock->SystemStart = HALP_SYSTEM_START;
     LoaderBlock->SystemEnd = HALP_SYSTEM_END;
 }

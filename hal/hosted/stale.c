@@ -91,6 +91,26 @@ HalpFlushStale(ULONG_PTR Start, ULONG_PTR End, HAL_AFFINITY Processors)
     }
 }
 
+VOID
+HalpForgetLocalStale(HAL_AFFINITY Processor)
+{
+    ULONG Index;
+
+    for (Index = HalpTlbCounts.StaleLive; Index > 0; Index -= 1) {
+        PHALP_TLB_ENTRY Entry = &HalpStale[Index - 1];
+
+        if (Entry->Root == 0 || (Entry->Holders & Processor) == 0) {
+            continue;
+        }
+        Entry->Holders &= ~Processor;
+        if (Entry->Holders == 0) {
+            HalpRemoveStale(Index - 1);
+        } else {
+            HalpShowStale(Entry, FALSE);
+        }
+    }
+}
+
 /* Next is about to run: show it what it holds, and nothing that only others hold. */
 VOID
 HalpSwitchTranslations(PHALP_PROCESSOR Next)

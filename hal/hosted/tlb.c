@@ -6,6 +6,11 @@
  * Found by address and by PTE through two hash tables; replaced first in, first out. The capacity
  * keeps the number of host mappings, of which each entry can make two, below vm.max_map_count.
  *
+ * A translation that is not global belongs to the address space it was filled in. Several can be in
+ * the table for one address; only those of the address space of the processor that runs are mapped
+ * (the others are hidden: a touch walks the tables again), and only processors whose root is the
+ * entry's can hold it. When the last of those loads another root the entry is forgotten.
+ *
  * Who holds an entry: the processor that filled it and every one that ran since, for it might have
  * used it, less those flushed since. A flush that reaches every holder forgets the entry; one that
  * does not leaves the old translation to the rest (stale.c). Per frame, the number of entries that
@@ -32,6 +37,7 @@ HALP_TLB_ENTRY HalpEntries[HALP_TLB_CAPACITY];
 static USHORT HalpVaHeads[HALP_VA_BUCKETS];
 static ULONG HalpHand;
 static ULONG HalpLargeLive;
+static USHORT HalpLocalHead; /* of the entries that are not global */
 
 /*
  * --- Ranges of the process
@@ -113,11 +119,51 @@ HalpFindExact(ULONG_PTR Va, BOOLEAN Large)
     ULONG Link;
 
     for (Link = HalpVaHeads[HalpVaBucket(Va, Large)]; Link != 0; Link = HalpEntries[Link - 1].NextVa) {
-        if (HalpEntries[Link - 1].Va == Va && HalpEntries[Link - 1].Large == Large) {
+        if (HalpEntries[Link - 1].Va == Va && HalpEntries[Link - 1].Large == Large &&
+            (HalpEntries[Link - 1].Root == 0 || HalpEntries[Link - 1].Root == HalpCurrent->Root)) {
             return &HalpEntries[Link - 1];
         }
     }
     return NULL;
+}
+
+BOOLEAN
+HalpTlbConcerns(const HALP_TLB_ENTRY *Entry, HAL_AFFINITY Processors)
+{
+    ULONG Number;
+
+    for (Number = 0; Number < HalpProcessorTotal && Entry->Root != 0; Number += 1) {
+        if (((Processors >> Number) & 1) != 0 && HalpProcessors[Number].Root == Entry->Root) {
+            return TRUE;
+        }
+    }
+    return Entry->Root == 0;
+}
+
+static PHALP_TLB_ENTRY
+HalpFindSizeFor(ULONG_PTR Va, BOOLEAN Large, HAL_AFFINITY Processors)
+{
+    ULONG Link;
+
+    for (Link = HalpVaHeads[HalpVaBucket(Va, Large)]; Link != 0; Link = HalpEntries[Link - 1].NextVa) {
+        if (HalpEntries[Link - 1].Va == Va && HalpEntries[Link - 1].Large == Large &&
+            HalpTlbConcerns(&HalpEntries[Link - 1], Processors)) {
+            return &HalpEntries[Link - 1];
+        }
+    }
+    return NULL;
+}
+
+PHALP_TLB_ENTRY
+HalpTlbFindFor(ULONG_PTR Va, HAL_AFFINITY Processors)
+{
+    PHALP_TLB_ENTRY Entry;
+
+    Entry = HalpFindSizeFor(Va & ~(ULONG_PTR)(PAGE_SIZE - 1), FALSE, Processors);
+    if (Entry == NULL && HalpLargeLive != 0) {
+        Entry = HalpFindSizeFor(Va & ~(ULONG_PTR)(HALP_LARGE_SIZE - 1), TRUE, Processors);
+    }
+    return Entry;
 }
 
 /* The entry that maps the address, or NULL. */
@@ -156,9 +202,33 @@ HalpLink(PHALP_TLB_ENTRY Entry)
     Head = &HalpPteHeads[HalpPteBucket(Entry->Pte)];
     Entry->NextPte = *Head;
     *Head = Link;
+    if (Entry->Root != 0) {
+        Entry->NextLocal = HalpLocalHead;
+        Entry->PreviousLocal = 0;
+        if (HalpLocalHead != 0) {
+            HalpEntries[HalpLocalHead - 1].PreviousLocal = Link;
+        }
+        HalpLocalHead = Link;
+    }
     HalpCountFrames(Entry, 1);
     HalpLargeLive += Entry->Large;
     HalpTlbCounts.Live += 1;
+}
+
+static VOID
+HalpUnlinkLocal(const HALP_TLB_ENTRY *Entry)
+{
+    if (Entry->Root == 0) {
+        return;
+    }
+    if (Entry->NextLocal != 0) {
+        HalpEntries[Entry->NextLocal - 1].PreviousLocal = Entry->PreviousLocal;
+    }
+    if (Entry->PreviousLocal != 0) {
+        HalpEntries[Entry->PreviousLocal - 1].NextLocal = Entry->NextLocal;
+    } else {
+        HalpLocalHead = Entry->NextLocal;
+    }
 }
 
 /* Forget the entry; its mapping is the caller's to remove. */
@@ -179,6 +249,7 @@ HalpTlbUnlink(PHALP_TLB_ENTRY Entry)
         Head = &HalpEntries[*Head - 1].NextPte;
     }
     *Head = Entry->NextPte;
+    HalpUnlinkLocal(Entry);
     HalpCountFrames(Entry, -1);
     HalpLargeLive -= Entry->Large;
     HalpTlbCounts.Live -= 1;
@@ -207,8 +278,75 @@ HalpTlbHolders(const HALP_TLB_ENTRY *Entry)
         if (HalpProcessors[Number].LastRun > Entry->Sequence) {
             Holders |= 1ull << Number;
         }
+        if (Entry->Root != 0 && HalpProcessors[Number].Root != Entry->Root) {
+            Holders &= ~(1ull << Number);
+        }
     }
     return Holders;
+}
+
+/*
+ * --- Address spaces
+ * ------------------------------------------------------------------------------------------
+ */
+
+/* Unmap [Start, End) but for what the process itself has in the user window. */
+static VOID
+HalpUnmapAroundHole(ULONG_PTR Start, ULONG_PTR End)
+{
+    HalpUnmap(Start, MIN(End, MAX(Start, HALP_HOLE_START)));
+    HalpUnmap(MAX(Start, MIN(End, HALP_HOLE_END)), End);
+}
+
+VOID
+HalpHideLocal(VOID)
+{
+    PHALP_TLB_ENTRY Entry;
+    ULONG_PTR Low;
+    ULONG_PTR High;
+    ULONG Link;
+
+    Low = HALP_USER_END;
+    High = 0;
+    for (Link = HalpLocalHead; Link != 0; Link = Entry->NextLocal) {
+        Entry = &HalpEntries[Link - 1];
+        if (Entry->Va >= HALP_USER_END) {
+            HalpUnmap(Entry->Va, Entry->Va + HalpTlbSize(Entry));
+            continue;
+        }
+        Low = MIN(Low, Entry->Va);
+        High = MAX(High, Entry->Va + HalpTlbSize(Entry));
+    }
+    if (Low < High) {
+        HalpUnmapAroundHole(Low, High);
+    }
+}
+
+VOID
+HalpLeaveRoot(VOID)
+{
+    HAL_AFFINITY This;
+    ULONG Link;
+    ULONG Next;
+
+    This = 1ull << HalpCurrent->Number;
+    HalpHideLocal();
+    for (Link = HalpLocalHead; Link != 0; Link = Next) {
+        PHALP_TLB_ENTRY Entry = &HalpEntries[Link - 1];
+
+        Next = Entry->NextLocal;
+        if (Entry->Root != HalpCurrent->Root) {
+            continue;
+        }
+        if ((HalpTlbHolders(Entry) & ~This) == 0) {
+            HalpTlbUnlink(Entry);
+        } else {
+            Entry->Holders &= ~This;
+        }
+    }
+    if (HalpTlbCounts.StaleLive != 0) {
+        HalpForgetLocalStale(This);
+    }
 }
 
 /*
@@ -306,6 +444,7 @@ HalpRecord(ULONG_PTR Va, PFN_NUMBER Frame, ULONG64 *Pte, UCHAR Rights, BOOLEAN L
     Entry->Va = Va;
     Entry->Frame = Frame;
     Entry->Pte = Pte;
+    Entry->Root = (__atomic_load_n(Pte, __ATOMIC_RELAXED) & HALP_PTE_GLOBAL) != 0 ? 0 : HalpCurrent->Root;
     Entry->Sequence = HalpTlbSequence;
     Entry->Holders = 1ull << HalpCurrent->Number;
     Entry->Rights = Rights;
@@ -341,7 +480,7 @@ HalpForget(PHALP_TLB_ENTRY Entry, PFN_NUMBER Frame, BOOLEAN Large)
 static BOOLEAN
 HalpGoesAlong(ULONG64 Pte, PFN_NUMBER Frame, UCHAR Rights, ULONG64 Leaf)
 {
-    const ULONG64 Same = HALP_PTE_WRITE | HALP_PTE_USER | HALP_PTE_NX | HALP_PTE_LARGE;
+    const ULONG64 Same = HALP_PTE_WRITE | HALP_PTE_USER | HALP_PTE_NX | HALP_PTE_LARGE | HALP_PTE_GLOBAL;
 
     if ((Pte & (HALP_PTE_VALID | HALP_PTE_ACCESSED)) != (HALP_PTE_VALID | HALP_PTE_ACCESSED)) {
         return FALSE;
@@ -544,7 +683,11 @@ HalpTlbValidate(VOID)
             continue;
         }
         Live += 1;
-        if (HalpFindExact(Entry->Va, Entry->Large) != Entry || !HalpInWindow(Entry->Va)) {
+        if (!HalpInWindow(Entry->Va) || HalpTlbHolders(Entry) == 0) {
+            return FALSE;
+        }
+        if ((Entry->Root == 0 || Entry->Root == HalpCurrent->Root) &&
+            HalpFindExact(Entry->Va, Entry->Large) != Entry) {
             return FALSE;
         }
         if ((Entry->Large ? HalpLargeHeld[Entry->Frame >> 9] : HalpFrameHeld[Entry->Frame]) == 0) {

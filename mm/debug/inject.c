@@ -8,13 +8,13 @@
 static VOID
 MipStartInjection(MI_INJECT_MODE Mode, ULONG64 Nth, ULONG RatePerMillion, ULONG64 Seed)
 {
-    __atomic_store_n(&MiInject.Mode, MiInjectOff, __ATOMIC_RELEASE);
+    MiSetInjectMode(MiInjectOff);
     MiInject.Nth = Nth;
     MiInject.RatePerMillion = RatePerMillion;
     MiInject.Random = Seed;
     MiInject.Requests = 0;
     MiInject.Failures = 0;
-    __atomic_store_n(&MiInject.Mode, Mode, __ATOMIC_RELEASE);
+    MiSetInjectMode(Mode);
 }
 
 VOID
@@ -38,7 +38,7 @@ MiInjectStartRate(ULONG RatePerMillion, ULONG64 Seed)
 ULONG64
 MiInjectStop(ULONG64 *Requests)
 {
-    __atomic_store_n(&MiInject.Mode, MiInjectOff, __ATOMIC_RELEASE);
+    MiSetInjectMode(MiInjectOff);
     if (Requests != NULL) {
         *Requests = MiInject.Requests;
     }

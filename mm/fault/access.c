@@ -8,6 +8,7 @@
  *      demand-zero                 zeroed frame, valid entry                    demandzero.c
  *      transition                  off its list, valid entry                    transition.c
  *      zero, no table, no rights   access violation                             here
+ *      user address: zero, no table, guard, watched         its region says     user.c
  *
  * Rights are judged at valid entries only. A page that is absent is made valid for whoever may touch it at
  * all, and the retried access meets the entry's own bits: so a write to a read-only page is always reported
@@ -42,10 +43,18 @@ static MI_FAULT_RESULT
 MipJudgeValid(PMI_FAULT Fault)
 {
     if (!MiEntryAllows(Fault->Walk.Value, Fault->ErrorCode)) {
-        return MiFaultViolation;
+        return Fault->Space != NULL && Fault->Space->Watched != 0 ? MiFaultNeedsVad : MiFaultViolation;
     }
     MiFlushLocal(Fault->Va);
     return MiFaultResolved;
+}
+
+/* Does the entry of a user address leave something to its region? */
+static BOOLEAN
+MipRegionDecides(PMI_ADDRESS_SPACE Space, MMPTE Pte)
+{
+    return Space != NULL &&
+           (MiPteIsZero(Pte) || Space->Watched != 0 || MiProtectionIsGuard(MiGetSoftwareProtection(Pte)));
 }
 
 /* An entry of a last-level table, locked. */
@@ -57,6 +66,9 @@ MipDispatchLocked(PMI_FAULT Fault)
 
     if (MiPteIsValid(Pte)) {
         return MipJudgeValid(Fault);
+    }
+    if (MipRegionDecides(Fault->Space, Pte)) {
+        return MiFaultNeedsVad;
     }
     Protection = MiGetSoftwareProtection(Pte);
     if (MiProtectionIsNoAccess(Protection) || MiProtectionIsGuard(Protection)) {
@@ -85,8 +97,10 @@ MipTryFault(PMI_FAULT Fault)
             MiNotePageable(&Fault->Walk, Fault->Va);
         }
         MiUnlockPte(&Fault->Walk);
+    } else if (MiPteIsValid(Fault->Walk.Value)) {
+        Result = MipJudgeValid(Fault);
     } else {
-        Result = MiPteIsValid(Fault->Walk.Value) ? MipJudgeValid(Fault) : MiFaultViolation;
+        Result = Fault->Space != NULL ? MiFaultNeedsVad : MiFaultViolation;
     }
     KiLowerIrql(OldIrql);
     return Result;
@@ -98,6 +112,9 @@ MipResolve(PMI_FAULT Fault)
     for (;;) {
         MI_FAULT_RESULT Result = MipTryFault(Fault);
 
+        if (Result == MiFaultNeedsVad) {
+            Result = MiFaultByVad(Fault);
+        }
         switch (Result) {
         case MiFaultAgain:
             continue;
@@ -113,8 +130,8 @@ MipResolve(PMI_FAULT Fault)
 }
 
 /*
- * A fault outside the regions of system space: the machine's permanent mappings, which a stale translation
- * can at most touch, and user addresses, which have no pages before there are address spaces.
+ * A fault outside the regions of system space and user space: the machine's permanent mappings, which a stale
+ * translation can at most touch.
  */
 static NTSTATUS
 MipFaultOutside(ULONG_PTR Va, ULONG ErrorCode)
@@ -146,10 +163,16 @@ MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME
     if (Mode == UserMode) {
         Fault.ErrorCode |= MI_FAULT_USER;
     }
-    if (!MiRegionOf(Address, &Region)) {
+    if (Fault.Va < KiLoaderBlock->UserEnd) {
+        Fault.Space = MiCurrentSpace();
+        if (Fault.Space == NULL) {
+            return STATUS_ACCESS_VIOLATION;
+        }
+        Fault.RootFrame = Fault.Space->RootFrame;
+        __atomic_fetch_add(&Fault.Space->Faults, 1, __ATOMIC_RELAXED);
+    } else if (!MiRegionOf(Address, &Region)) {
         return MipFaultOutside(Fault.Va, Fault.ErrorCode);
-    }
-    if (Mode == UserMode) {
+    } else if (Mode == UserMode) {
         return STATUS_ACCESS_VIOLATION;
     }
     Result = MipResolve(&Fault);
@@ -159,6 +182,8 @@ MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME
     switch (Result) {
     case MiFaultResolved:
         return STATUS_SUCCESS;
+    case MiFaultGuard:
+        return STATUS_GUARD_PAGE_VIOLATION;
     case MiFaultNoMemory:
         return STATUS_NO_MEMORY;
     default:

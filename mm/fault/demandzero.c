@@ -67,7 +67,7 @@ MiFaultDemandZero(PMI_FAULT Fault)
     }
     Fault->ZeroFrame = MI_NO_FRAME;
     MiInitializePfn(Frame, Fault->Walk.Pte, Original);
-    MiWritePte(Fault->Walk.Pte, MiMakeResidentPte(Frame, Protection, MiFaultIsWrite(Fault)));
+    MiWritePte(Fault->Walk.Pte, MiMakeFaultPte(Fault, Frame, Protection, MiFaultIsWrite(Fault)));
     MiCountFault(MiFaultsDemandZero);
     return MiFaultResolved;
 }

@@ -26,7 +26,7 @@ MiFaultTransition(PMI_FAULT Fault)
         Result = MiFaultNoMemory;
         goto Unlock;
     }
-    MiWritePte(Pte, MiMakeResidentPte(Frame, Protection, MiFaultIsWrite(Fault) || MiFrameIsModified(Frame)));
+    MiWritePte(Pte, MiMakeFaultPte(Fault, Frame, Protection, MiFaultIsWrite(Fault) || MiFrameIsModified(Frame)));
     MiCountFault(MiFaultsTransition);
     Result = MiFaultResolved;
 

@@ -4,6 +4,7 @@
 #include "inject.h"
 
 MI_INJECT_STATE MiInject;
+volatile ULONG64 MiUnusual;
 
 /* One step of a Weyl sequence, mixed: good enough to be unrelated to what the requests are. */
 static ULONG64

@@ -20,7 +20,6 @@
  * ExAllocatePoolWithQuotaTag, ExAllocatePoolWithTagPriority, FsRtlAllocatePoolWithTag.
  */
 #include "poolp.h"
-#include <mm/phys/inject.h>
 #include <ntexport.h>
 
 BOOLEAN MiPoolVerify = TRUE;
@@ -206,7 +205,7 @@ MipSetLegacyType(PMI_POOL_REQUEST Request, ULONG PoolType)
 static inline BOOLEAN
 MipIsCommonSize(SIZE_T Size)
 {
-    return Size - 1 < MI_SMALL_LIMIT && !MiInjectIsActive() && !MipSpecialIsOn(FALSE);
+    return ((Size - 1) | (MiUnusual & ~MI_UNUSUAL_VERIFY)) < MI_SMALL_LIMIT;
 }
 
 /* The older routines in one: checks, then the block, then what failing means for this type. */
@@ -522,6 +521,8 @@ MiInitializePools(PHAL_LOADER_BLOCK LoaderBlock)
     }
     MiPoolNodeCount = MIN(MiPoolNodeCount, MI_POOL_NODES);
     MiPoolCookie = HalRandom() | 1;
+    MiSetUnusual(MI_UNUSUAL_VERIFY, MiPoolVerify);
+    MiSetSpecialPool(&MiSpecialPoolOption);
     MipInitializeSegments();
     MipInitializeClasses();
     MipInitializeCaches();

@@ -32,6 +32,9 @@ typedef struct _MI_SPECIAL_POOL_OPTION {
 } MI_SPECIAL_POOL_OPTION;
 extern MI_SPECIAL_POOL_OPTION MiSpecialPoolOption;
 
+/* Change it after MiInitializePools. Nothing else may be changing it. */
+VOID MiSetSpecialPool(const MI_SPECIAL_POOL_OPTION *Option);
+
 /* --- Hooks ------------------------------------------------------------------------------------ */
 
 /*

@@ -16,6 +16,7 @@
 #define MM_POOL_POOLP_H
 
 #include <mm/mi.h>
+#include <mm/phys/inject.h>
 #include <mm/pool/pool.h>
 
 /* --- Shapes ----------------------------------------------------------------------------------- */

@@ -119,6 +119,13 @@ MiClassifySpecialPoolFault(PVOID Address)
 
 /* --- Selection -------------------------------------------------------------------------------- */
 
+VOID
+MiSetSpecialPool(const MI_SPECIAL_POOL_OPTION *Option)
+{
+    MiSpecialPoolOption = *Option;
+    MiSetUnusual(MI_UNUSUAL_SPECIAL, MipSpecialIsOn(FALSE));
+}
+
 /* Pattern characters: '?' any one, '*' any rest. */
 static BOOLEAN
 MipTagMatches(ULONG Tag, ULONG Pattern)

@@ -28,6 +28,16 @@ MiPteIndex(ULONG_PTR Va, ULONG Level)
     return (ULONG)(Va >> (PAGE_SHIFT + 9 * (Level - 1))) & (MI_PTES_PER_TABLE - 1);
 }
 
+/* The entry of a root that names the root itself. */
+static inline MMPTE
+MiMakeSelfMapPte(PFN_NUMBER RootFrame)
+{
+    MMPTE Pte = MiMakeTablePte(RootFrame, 0);
+
+    Pte.Long |= MI_PTE_NO_EXECUTE; /* the last step of a walk through it is a leaf */
+    return Pte;
+}
+
 /* How many 4 KB pages an entry of this level reaches. */
 static inline SIZE_T
 MiLevelPages(ULONG Level)
@@ -89,6 +99,10 @@ struct _MI_FLUSH_BATCH;
 VOID MiUnlinkTable(PMMPTE Parent, ULONG_PTR Va, ULONG Level, struct _MI_FLUSH_BATCH *Batch);
 VOID MiDeleteTable(PFN_NUMBER TableFrame);
 
+/* A zeroed frame for a table or for an allocator's records, with its charges; MI_NO_FRAME. */
+PFN_NUMBER MiGetTableFrame(VOID);
+VOID MiReturnTableFrame(PFN_NUMBER Frame);
+
 /* --- Flushes (tlbflush.c) ----------------------------------------------------------------------------------
  */
 
@@ -108,6 +122,8 @@ VOID MiAddFlush(PMI_FLUSH_BATCH Batch, ULONG_PTR Va, SIZE_T PageCount);
 /* Flush what was gathered, on every processor, and start again. <= DISPATCH_LEVEL; waits for other
  * processors. */
 VOID MiFlush(PMI_FLUSH_BATCH Batch);
+/* The same where only these processors can hold any of it: user addresses. */
+VOID MiFlushProcessors(PMI_FLUSH_BATCH Batch, HAL_AFFINITY Processors);
 /* This processor only, one page: after a fault that found nothing wrong. */
 VOID MiFlushLocal(ULONG_PTR Va);
 

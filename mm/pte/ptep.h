@@ -15,10 +15,6 @@ PMI_VA_REGION MiVaRegion(ULONG_PTR Va);
 /* The segment record of an address that its caller has reserved. */
 PMI_SEGMENT MiSegmentOfVa(ULONG_PTR Va);
 
-/* Zeroed frames for tables and allocator records, with their charges. */
-PFN_NUMBER MiGetTableFrame(VOID);
-VOID MiReturnTableFrame(PFN_NUMBER Frame);
-
 /* Caches of addresses, one for each processor that exists. After the regions. */
 VOID MiInitializeSystemPteCaches(VOID);
 

@@ -20,11 +20,10 @@ MiRootOf(ULONG_PTR Va)
 {
     struct _KTHREAD *Thread = KiCurrentThread();
 
-    if (Va >= KiLoaderBlock->UserEnd || Thread == NULL || Thread->Process == NULL ||
-        Thread->Process->RootFrame == 0) {
+    if (Va >= KiLoaderBlock->UserEnd || Thread == NULL || Thread->ActiveProcess == NULL) {
         return MiSystemRootFrame;
     }
-    return Thread->Process->RootFrame;
+    return Thread->ActiveProcess->RootFrame;
 }
 
 static BOOLEAN

@@ -166,11 +166,10 @@ static VOID
 MipMakeSelfMap(MI_SLOT_MAP *Map)
 {
     ULONG Slot = MipTakeSlots(Map, 1);
-    MMPTE SelfMap = MiMakeTablePte(MiSystemRootFrame, 0);
+    MMPTE SelfMap = MiMakeSelfMapPte(MiSystemRootFrame);
     PMMPTE Pxe;
 
     NT_VERIFY(Slot != MAXULONG);
-    SelfMap.Long |= MI_PTE_NO_EXECUTE; /* the last step of a walk through it is a leaf */
     MiSelfMapIndex = MiPteIndex(Map->Base + Slot * MI_SLOT_BYTES, MiLevelPxe);
     Pxe = MiTableEntry(MiSystemRootFrame, MiSelfMapIndex);
     MiWritePte(Pxe, SelfMap);

@@ -60,16 +60,35 @@ MiAddFlush(PMI_FLUSH_BATCH Batch, ULONG_PTR Va, SIZE_T PageCount)
     Batch->Count += 1;
 }
 
+/* All of user space, and its tables in the self-map, where they can be held: translations of the system stay. */
+static VOID
+MipFlushUserSpace(HAL_AFFINITY Processors)
+{
+    ULONG_PTR Tables = (ULONG_PTR)MiGetPteAddress(0);
+    HAL_FLUSH_RANGE Ranges[2] = {{0, KiLoaderBlock->UserEnd >> PAGE_SHIFT},
+                                 {Tables, ((ULONG_PTR)MiGetPteAddress(KiLoaderBlock->UserEnd - 1) - Tables) / PAGE_SIZE + 1}};
+
+    HalFlushTb(Ranges, 2, Processors);
+}
+
 VOID
 MiFlush(PMI_FLUSH_BATCH Batch)
+{
+    MiFlushProcessors(Batch, HAL_ALL_PROCESSORS);
+}
+
+VOID
+MiFlushProcessors(PMI_FLUSH_BATCH Batch, HAL_AFFINITY Processors)
 {
     if (Batch->Count != 0 || Batch->Whole) {
         HalChoicePoint(HalChoiceFlush);
         if (!MipForgetThisFlush()) {
-            if (Batch->Whole) {
-                HalFlushEntireTb(HAL_ALL_PROCESSORS);
+            if (Batch->Whole && Processors != HAL_ALL_PROCESSORS) {
+                MipFlushUserSpace(Processors);
+            } else if (Batch->Whole) {
+                HalFlushEntireTb(Processors);
             } else {
-                HalFlushTb(Batch->Ranges, Batch->Count, HAL_ALL_PROCESSORS);
+                HalFlushTb(Batch->Ranges, Batch->Count, Processors);
             }
         }
     }

@@ -190,8 +190,13 @@ MipCheckRoot(ULONG RegionSlots)
 {
     MI_TABLE_COUNTS Root = {0, RegionSlots};
 
+    ULONG UserEntries = MiPteIndex(KiLoaderBlock->UserEnd - 1, MiLevelPxe) + 1;
+
     for (ULONG Index = 0; Index < MI_PTES_PER_TABLE; Index += 1) {
-        Root.Used += !MiPteIsZero(MiReadPte(MiTableEntry(MiSystemRootFrame, Index)));
+        BOOLEAN Used = !MiPteIsZero(MiReadPte(MiTableEntry(MiSystemRootFrame, Index)));
+
+        Root.Used += Used;
+        Root.Shares += Used && Index < UserEntries; /* tables of the System process */
     }
     NT_VERIFY(MiGetPteFrame(MiReadPte(MiTableEntry(MiSystemRootFrame, MiSelfMapIndex))) == MiSystemRootFrame);
     MipCheckTableRecord(MiSystemRootFrame, &Root);

@@ -15,7 +15,7 @@ use JSON::PP;
 use POSIX ();
 use Test::More ();
 
-our @EXPORT = qw(build folder image machines named run slurp spew);
+our @EXPORT = qw(build folder image machines named run runs slurp spew);
 
 my $Build = abs_path($ENV{BUILD} // dirname(abs_path(__FILE__)) . '/../../build');
 our $Ntmm = $ENV{NTMM} // "$Build/ntmm";
@@ -63,7 +63,21 @@ sub machines {
 }
 
 # Run the command with these words; status, signal, standard output and error. Option machine => PATH, json => 1.
-sub run {
+sub run { return finish(start(@_)) }
+
+# The same for several at once, each an array of what run takes: their results in this order. Width is how many run at a time.
+sub runs {
+    my ($Width, @Runs) = @_;
+    my (@Started, @Results);
+    for my $Index (0 .. $#Runs) {
+        $Results[$Index - $Width] = finish($Started[$Index - $Width]) if $Index >= $Width;
+        $Started[$Index] = start(@{ $Runs[$Index] });
+    }
+    $Results[$_] //= finish($Started[$_]) for 0 .. $#Runs;
+    return @Results;
+}
+
+sub start {
     my ($Options, @Words) = @_;
     my $Name = "$Folder/run" . ++$Runs;
     unshift @Words, '--json', "$Name.json" if $Options->{json};
@@ -74,8 +88,14 @@ sub run {
         open STDERR, '>', "$Name.err" or POSIX::_exit(98);
         exec { $Ntmm } $Ntmm, 'run', @Words or POSIX::_exit(98);
     }
-    waitpid $Process, 0;
-    my $Json = $Options->{json} ? slurp("$Name.json") : undef;
+    return { process => $Process, name => $Name, json => $Options->{json} };
+}
+
+sub finish {
+    my ($Run) = @_;
+    my $Name = $Run->{name};
+    waitpid $Run->{process}, 0;
+    my $Json = $Run->{json} ? slurp("$Name.json") : undef;
     my $Result = {
         status => $? >> 8, signal => $? & 127, out => slurp("$Name.out"), err => slurp("$Name.err"),
         json => defined $Json ? eval { decode_json($Json) } : undef,

@@ -138,10 +138,10 @@ KTEST(KeCreateThreadChecksItsArguments)
     ULONG_PTR Limit = (ULONG_PTR)Stack;
 
     CHECK_STATUS(STATUS_INVALID_PARAMETER,
-                 KiCreateThread(SpinUntilTold, NULL, 32, &Thread, Limit, Limit + sizeof(Stack)));
+                 KiCreateThread(NULL, SpinUntilTold, NULL, 32, &Thread, Limit, Limit + sizeof(Stack)));
     CHECK_STATUS(STATUS_INVALID_PARAMETER,
-                 KiCreateThread(SpinUntilTold, NULL, -1, &Thread, Limit, Limit + sizeof(Stack)));
-    CHECK_STATUS(STATUS_INVALID_PARAMETER, KiCreateThread(SpinUntilTold, NULL, 8, &Thread, Limit, Limit + 0x800));
+                 KiCreateThread(NULL, SpinUntilTold, NULL, -1, &Thread, Limit, Limit + sizeof(Stack)));
+    CHECK_STATUS(STATUS_INVALID_PARAMETER, KiCreateThread(NULL, SpinUntilTold, NULL, 8, &Thread, Limit, Limit + 0x800));
 }
 
 /* --- Regions -------------------------------------------------------------------------------------------------- */

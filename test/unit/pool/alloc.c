@@ -303,9 +303,9 @@ TestFailNth(POOL_FLAGS Flags, SIZE_T Size)
         MiInject.Requests = 0;
         MiInject.Failures = 0;
         MiInject.Nth = Nth;
-        MiInject.Mode = MiInjectNth;
+        MiSetInjectMode(MiInjectNth);
         Block = ExAllocatePool2(Flags, Size, TEST_TAG);
-        MiInject.Mode = MiInjectOff;
+        MiSetInjectMode(MiInjectOff);
         Failed = MiInject.Failures;
         CHECK(Block != NULL || Failed != 0);
         if (Block != NULL) {

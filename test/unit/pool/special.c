@@ -114,21 +114,21 @@ KTEST_SPECIAL(SpecialSelection)
     MI_POOL_BLOCK Info;
     PVOID Block;
 
-    MiSpecialPoolOption = (MI_SPECIAL_POOL_OPTION){.TagPattern = 'T' | '?' << 8 | '*' << 16};
+    MiSetSpecialPool(&(MI_SPECIAL_POOL_OPTION){.TagPattern = 'T' | '?' << 8 | '*' << 16});
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, TEST_TAG);
     CHECK(MiFindPoolBlock(Block, &Info) && Info.Special);
     ExFreePool(Block);
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 64, TEST_TAG + 1);
     CHECK(MiFindPoolBlock(Block, &Info) && !Info.Special);
     ExFreePool(Block);
-    MiSpecialPoolOption = (MI_SPECIAL_POOL_OPTION){.SizeLow = 17, .SizeHigh = 32};
+    MiSetSpecialPool(&(MI_SPECIAL_POOL_OPTION){.SizeLow = 17, .SizeHigh = 32});
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 32, TEST_TAG);
     CHECK(MiFindPoolBlock(Block, &Info) && Info.Special);
     ExFreePool(Block);
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED, 33, TEST_TAG);
     CHECK(MiFindPoolBlock(Block, &Info) && !Info.Special);
     ExFreePool(Block);
-    MiSpecialPoolOption = Saved;
+    MiSetSpecialPool(&Saved);
     /* More than a page never is. */
     Block = ExAllocatePool2(POOL_FLAG_NON_PAGED | POOL_FLAG_SPECIAL_POOL, PAGE_SIZE + 1, TEST_TAG);
     CHECK(MiFindPoolBlock(Block, &Info) && !Info.Special);

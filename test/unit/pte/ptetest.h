@@ -18,14 +18,14 @@ PtFailNth(ULONG64 Nth, BOOLEAN All)
     MiInject.Nth = Nth;
     MiInject.Requests = 0;
     MiInject.Failures = 0;
-    MiInject.Mode = All ? MiInjectFromNth : MiInjectNth;
+    MiSetInjectMode(All ? MiInjectFromNth : MiInjectNth);
 }
 
 /* No more failures; TRUE if there was one. */
 static inline BOOLEAN
 PtStopFailing(VOID)
 {
-    MiInject.Mode = MiInjectOff;
+    MiSetInjectMode(MiInjectOff);
     return MiInject.Failures != 0;
 }
 
