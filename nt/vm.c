@@ -1,12 +1,12 @@
 /*
- * System services on the virtual memory of processes, as the kernel calls them (Zw and Nt alike: the caller is kernel mode,
- * whose pointers are trusted).
+ * System services on the virtual memory of processes.
  *
  * Each: check what needs nothing else, read the arguments, find the process, call mm/va, write the results. The
  * caller's memory is touched before any lock is taken and after all are given back, because a touch may fault. Results are
  * written on success only. PASSIVE_LEVEL. Documents: "ZwAllocateVirtualMemory", "ZwFreeVirtualMemory",
  * "ZwProtectVirtualMemory", "ZwQueryVirtualMemory".
  */
+#include <ke/user.h>
 #include <mm/va/va.h>
 #include <ntexport.h>
 #include <ob/ob.h>
@@ -16,7 +16,7 @@ static NTSTATUS
 NtpReferenceSpace(HANDLE ProcessHandle, ACCESS_MASK Access, PVOID *Process, PMI_ADDRESS_SPACE *Space)
 {
     NTSTATUS Status =
-        ObReferenceObjectByHandle(ProcessHandle, Access, PsProcessType, KernelMode, Process, NULL);
+        ObReferenceObjectByHandle(ProcessHandle, Access, PsProcessType, KiPreviousMode(), Process, NULL);
 
     if (NT_SUCCESS(Status)) {
         *Space = MiProcessSpace(*Process);
@@ -26,6 +26,32 @@ NtpReferenceSpace(HANDLE ProcessHandle, ACCESS_MASK Access, PVOID *Process, PMI_
         }
     }
     return Status;
+}
+
+/* The range a service is to work on, where its result goes too: both must be writable. */
+static NTSTATUS
+NtpCaptureRange(PVOID *BaseAddress, PSIZE_T RegionSize, PULONG_PTR Base, PSIZE_T Size)
+{
+    KPROCESSOR_MODE Mode = KiPreviousMode();
+    NTSTATUS Status = KiProbeResult(BaseAddress, sizeof(*BaseAddress), Mode);
+
+    if (NT_SUCCESS(Status)) {
+        Status = KiProbeResult(RegionSize, sizeof(*RegionSize), Mode);
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = KiCaptureArgument(Base, BaseAddress, sizeof(*Base), Mode);
+    }
+    return NT_SUCCESS(Status) ? KiCaptureArgument(Size, RegionSize, sizeof(*Size), Mode) : Status;
+}
+
+/* The memory was writable when it was captured; that it no longer is does not undo what was done. */
+static VOID
+NtpReturnRange(PVOID *BaseAddress, PSIZE_T RegionSize, ULONG_PTR Base, SIZE_T Size)
+{
+    KPROCESSOR_MODE Mode = KiPreviousMode();
+
+    KiReturnResult(BaseAddress, &Base, sizeof(Base), Mode);
+    KiReturnResult(RegionSize, &Size, sizeof(Size), Mode);
 }
 
 /* --- Allocating ------------------------------------------------------------------------------- */
@@ -65,9 +91,10 @@ ZwAllocateVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, ULONG_PTR Zero
     if (!NtpDecodeZeroBits(ZeroBits, &Request.Highest)) {
         return STATUS_INVALID_PARAMETER_3;
     }
-    Request.Base = (ULONG_PTR)*BaseAddress;
-    Request.Size = *RegionSize;
-    Status = MiCheckAllocate(&Request);
+    Status = NtpCaptureRange(BaseAddress, RegionSize, &Request.Base, &Request.Size);
+    if (NT_SUCCESS(Status)) {
+        Status = MiCheckAllocate(&Request);
+    }
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
@@ -78,8 +105,7 @@ ZwAllocateVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, ULONG_PTR Zero
     Status = MiAllocateVirtual(Space, &Request);
     ObDereferenceObject(Process);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Request.Base;
-        *RegionSize = Request.Size;
+        NtpReturnRange(BaseAddress, RegionSize, Request.Base, Request.Size);
     }
     return Status;
 }
@@ -98,9 +124,10 @@ ZwFreeVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionSize
     NTSTATUS Status;
 
     ObRequirePassive();
-    Base = (ULONG_PTR)*BaseAddress;
-    Size = *RegionSize;
-    Status = MiCheckFree(Base, Size, FreeType);
+    Status = NtpCaptureRange(BaseAddress, RegionSize, &Base, &Size);
+    if (NT_SUCCESS(Status)) {
+        Status = MiCheckFree(Base, Size, FreeType);
+    }
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
@@ -111,8 +138,7 @@ ZwFreeVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionSize
     Status = MiFreeVirtual(Space, &Base, &Size, FreeType);
     ObDereferenceObject(Process);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Base;
-        *RegionSize = Size;
+        NtpReturnRange(BaseAddress, RegionSize, Base, Size);
     }
     return Status;
 }
@@ -136,9 +162,13 @@ ZwProtectVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionS
     if (OldProtect == NULL) {
         return STATUS_ACCESS_VIOLATION;
     }
-    Base = (ULONG_PTR)*BaseAddress;
-    Size = *RegionSize;
-    Status = MiCheckProtect(Base, Size, NewProtect);
+    Status = NtpCaptureRange(BaseAddress, RegionSize, &Base, &Size);
+    if (NT_SUCCESS(Status)) {
+        Status = KiProbeResult(OldProtect, sizeof(*OldProtect), KiPreviousMode());
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = MiCheckProtect(Base, Size, NewProtect);
+    }
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
@@ -149,9 +179,8 @@ ZwProtectVirtualMemory(HANDLE ProcessHandle, PVOID *BaseAddress, PSIZE_T RegionS
     Status = MiProtectVirtual(Space, &Base, &Size, NewProtect, &Old);
     ObDereferenceObject(Process);
     if (NT_SUCCESS(Status)) {
-        *BaseAddress = (PVOID)Base;
-        *RegionSize = Size;
-        *OldProtect = Old;
+        NtpReturnRange(BaseAddress, RegionSize, Base, Size);
+        KiReturnResult(OldProtect, &Old, sizeof(Old), KiPreviousMode());
     }
     return Status;
 }
@@ -186,9 +215,11 @@ ZwQueryVirtualMemory(HANDLE ProcessHandle, PVOID BaseAddress, MEMORY_INFORMATION
     Status = MiQueryBasic(Space, (ULONG_PTR)BaseAddress, &Information);
     ObDereferenceObject(Process);
     if (NT_SUCCESS(Status)) {
-        *(PMEMORY_BASIC_INFORMATION)MemoryInformation = Information;
-        if (ReturnLength != NULL) {
-            *ReturnLength = sizeof(Information);
+        SIZE_T Returned = sizeof(Information);
+
+        Status = KiReturnResult(MemoryInformation, &Information, sizeof(Information), KiPreviousMode());
+        if (NT_SUCCESS(Status) && ReturnLength != NULL) {
+            Status = KiReturnResult(ReturnLength, &Returned, sizeof(Returned), KiPreviousMode());
         }
     }
     return Status;
