@@ -106,6 +106,7 @@ typedef struct _HAL_LOADER_BLOCK {
     HAL_MEMORY_RUN Runs[HAL_MAXIMUM_RUNS];
     ULONG ImageCount;
     HAL_IMAGE_FILE Images[HAL_MAXIMUM_IMAGES];
+    HAL_IMAGE_FILE Ntdll;   /* what programs import from; Bytes NULL: there is none */
     ULONG RequestCount;
     HAL_REQUEST Requests[HAL_MAXIMUM_REQUESTS];
     ULONG64 Seed;

@@ -107,6 +107,14 @@ HalpTakeImage(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
     LoaderBlock->ImageCount += 1;
 }
 
+/* ntdll.dll, by its path. */
+static VOID
+HalpTakeNtdll(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
+{
+    LoaderBlock->Ntdll.Name = "ntdll.dll";
+    LoaderBlock->Ntdll.Bytes = HalpOptionFile(Name, Value, &LoaderBlock->Ntdll.Size);
+}
+
 /* CODE:OUTPUT:DEVICE; DEVICE may be empty. */
 static VOID
 HalpTakeRequest(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
@@ -187,6 +195,7 @@ static const HALP_OPTION HalpOptions[] = {
     {"pagefile", HalpOptionULong64, FIELD_OFFSET(HAL_LOADER_BLOCK, PageFileBytes), NULL},
     {"drive", HalpOptionOther, 0, HalpTakeDrive},
     {"image", HalpOptionOther, 0, HalpTakeImage},
+    {"ntdll", HalpOptionOther, 0, HalpTakeNtdll},
     {"ioctl", HalpOptionOther, 0, HalpTakeRequest},
     {"ioctl-hex", HalpOptionOther, 0, HalpTakeInputHex},
     {"ioctl-file", HalpOptionOther, 0, HalpTakeInputFile},

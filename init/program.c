@@ -198,17 +198,6 @@ InitpRefuse(const char *Name, const char *Reason, NTSTATUS Status)
     HalExit(INIT_EXIT_UNLOADABLE);
 }
 
-static const HAL_IMAGE_FILE *
-InitpFindNtdll(VOID)
-{
-    for (ULONG Index = 1; Index < KiLoaderBlock->ImageCount; Index += 1) {
-        if (InitpHasSuffix(KiLoaderBlock->Images[Index].Name, "ntdll.dll")) {
-            return &KiLoaderBlock->Images[Index];
-        }
-    }
-    return NULL;
-}
-
 static VOID
 InitpReportCrash(PEPROCESS Process)
 {
@@ -245,8 +234,8 @@ InitRunProgram(const HAL_IMAGE_FILE *File)
         InitpRefuse(File->Name, "not enough memory", STATUS_INSUFFICIENT_RESOURCES);
     }
     Program->Image.File = File;
-    Program->Ntdll.File = InitpFindNtdll();
-    if (Program->Ntdll.File == NULL) {
+    Program->Ntdll.File = &KiLoaderBlock->Ntdll;
+    if (Program->Ntdll.File->Bytes == NULL) {
         InitpRefuse(File->Name, "there is no ntdll.dll beside ntmm", STATUS_DLL_NOT_FOUND);
     }
     NtInitializeServices();
