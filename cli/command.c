@@ -6,8 +6,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "diag.h"
+#include "search.h"
 #include "text.h"
 
 /*
@@ -80,6 +82,19 @@ CommandpAddSpecialPool(COMMAND *Command, const RUN_SPECIAL_POOL *Special)
     CommandpAdd(Command, "special-pool", Value.Data, false);
 }
 
+/* A program needs ntdll.dll, which is a part of ntmm; without it the machine says so. */
+static void
+CommandpAddNtdll(COMMAND *Command, const char *Image)
+{
+    size_t Length = strlen(Image);
+    char *Ntdll = Length > 4 && strcasecmp(Image + Length - 4, ".exe") == 0 ? SearchPart("NTMM_NTDLL", "ntdll.dll") : NULL;
+
+    if (Ntdll != NULL) {
+        CommandpAddFile(Command, "ntdll", Ntdll);
+        free(Ntdll);
+    }
+}
+
 void
 CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
 {
@@ -111,6 +126,7 @@ CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
     if (Options->RegistryFile != NULL) {
         CommandpAddFile(Command, "registry", Options->RegistryFile);
     }
+    CommandpAddNtdll(Command, Options->Image);
     CommandpAddFile(Command, COMMAND_IMAGE, Options->Image);
 }
 

@@ -118,6 +118,7 @@ typedef struct _HAL_LOADER_BLOCK {
     HAL_MEMORY_RUN Runs[HAL_MAXIMUM_RUNS];
     ULONG ImageCount;
     HAL_IMAGE_FILE Images[HAL_MAXIMUM_IMAGES];
+    HAL_IMAGE_FILE Ntdll;   /* what programs import from; Bytes NULL: there is none */
     ULONG RequestCount;
     HAL_REQUEST Requests[HAL_MAXIMUM_REQUESTS];
     HAL_IMAGE_FILE Registry; /* a .reg file with what the driver finds in the registry; Name NULL: none */

@@ -118,6 +118,13 @@ HalpTakeRegistry(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
     HalpReadWhole(&LoaderBlock->Registry, Name, Value);
 }
 
+/* ntdll.dll, by its path. */
+static VOID
+HalpTakeNtdll(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
+{
+    HalpReadWhole(&LoaderBlock->Ntdll, Name, Value);
+}
+
 /* CODE:OUTPUT:DEVICE; DEVICE may be empty. */
 static VOID
 HalpTakeRequest(PHAL_LOADER_BLOCK LoaderBlock, const char *Name, char *Value)
@@ -223,6 +230,7 @@ static const HALP_OPTION HalpOptions[] = {
     {"image", HalpOptionOther, 0, HalpTakeImage},
     {"registry", HalpOptionOther, 0, HalpTakeRegistry},
     {"special-pool", HalpOptionOther, 0, HalpTakeSpecialPool},
+    {"ntdll", HalpOptionOther, 0, HalpTakeNtdll},
     {"ioctl", HalpOptionOther, 0, HalpTakeRequest},
     {"ioctl-hex", HalpOptionOther, 0, HalpTakeInputHex},
     {"ioctl-file", HalpOptionOther, 0, HalpTakeInputFile},

@@ -33,8 +33,12 @@
 #endif
 
 #ifdef _WIN32
-/* Prefix of routines and data that a driver imports. */
+/* Prefix of routines and data that an image imports; the system's own images (ntdll.dll) define them. */
+#ifdef _NTSYSTEM_
+#define DECLSPEC_IMPORT
+#else
 #define DECLSPEC_IMPORT __attribute__((dllimport))
+#endif
 #define NTAPI
 #else
 #define DECLSPEC_IMPORT

@@ -7,6 +7,7 @@
 #define NTMM_NTIFS_H
 
 #include "ntddk.h"
+#include "wdmzwps.h"
 
 EXTERN_C_START
 

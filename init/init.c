@@ -101,7 +101,7 @@ InitpPhaseOne(PVOID Context)
     if (!NT_SUCCESS(PsCreateCoreThread(InitpIdleWorkThread, NULL, 0, NULL))) {
         InitpFail("not enough memory to start; give --memory more");
     }
-    ExitStatus = InitRunDriver(&Loader->Images[0]);
+    ExitStatus = InitIsNative(&Loader->Images[0]) ? InitRunNative(&Loader->Images[0]) : InitRunDriver(&Loader->Images[0]);
     InitWriteReport(NULL, ExitStatus);
     HalExit(ExitStatus);
 }

@@ -29,12 +29,17 @@ typedef struct _INIT_RUN {
     BOOLEAN EntryReturned;
     NTSTATUS EntryStatus;
     BOOLEAN Unloaded;
+    BOOLEAN Program;        /* it is one, not a driver: EntryStatus is its exit status */
 } INIT_RUN;
 
 extern INIT_RUN InitRun;
 
 /* Live the driver's life. PASSIVE_LEVEL, in the first system thread. Returns the exit status without stops. */
 ULONG InitRunDriver(const HAL_IMAGE_FILE *File);
+
+/* Is the file a program? And a program's life (native.c). */
+BOOLEAN InitIsNative(const HAL_IMAGE_FILE *File);
+ULONG InitRunNative(const HAL_IMAGE_FILE *File);
 
 /* Make the requests that were asked for, and wait for their end (ioctl.c). PASSIVE_LEVEL, while the driver is loaded. */
 VOID InitSendRequests(PDRIVER_OBJECT Driver);

@@ -11,7 +11,7 @@ extern const CHAR __executable_start[], __etext[];
 static VOID
 InitpFrame(ULONG64 Address)
 {
-    PLDR_MODULE Module = LdrFindModule((PVOID)Address);
+    PLDR_MODULE Module = Address < KiLoaderBlock->UserEnd ? LdrFindUserModule((PVOID)Address) : LdrFindModule((PVOID)Address);
     ULONG64 Core = Address - (ULONG64)__executable_start;
 
     InitJsonOpen(NULL, '{');

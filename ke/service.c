@@ -22,6 +22,7 @@ ULONG KiServiceCount;
 ULONG_PTR KiUserExceptionDispatcher;
 VOID (*KiUserUnhandled)(PEXCEPTION_RECORD Record, PCONTEXT Context);
 VOID (*KiUserReturn)(PKTRAP_FRAME TrapFrame);
+VOID (*KiUserFetch)(ULONG64 Address);
 
 /* In assembly (usercopy.S): call a routine of the Microsoft convention with so many arguments. */
 NTSTATUS KiCallService(PVOID Routine, const ULONG64 *Arguments, ULONG Count);
@@ -113,6 +114,19 @@ KiReturnToUser(PKTRAP_FRAME TrapFrame)
     }
     Thread->PreviousMode = KernelMode;
     Thread->UserFrame = NULL;
+}
+
+VOID
+KiTerminateUser(struct _KTHREAD *Thread)
+{
+    KIRQL OldIrql = KiLockDispatcher();
+
+    Thread->Terminating = TRUE;
+    if (Thread->State == Waiting && Thread->WaitMode == UserMode) {
+        KiUnwaitLocked(Thread, STATUS_THREAD_IS_TERMINATING, 0);
+    }
+    KiUnlockDispatcher(OldIrql);
+    KiSendIpi(KiStartedProcessors, KI_IPI_RESCHEDULE); /* one that runs in user mode comes out of it */
 }
 
 VOID DECLSPEC_NORETURN

@@ -38,6 +38,7 @@ typedef struct _KPROCESS {
     volatile HAL_AFFINITY ActiveProcessors;  /* (A) those that may hold translations of it */
     LIST_ENTRY ThreadListHead; /* (D) KTHREAD.ProcessEntry */
     ULONG ThreadCount;         /* (D) */
+    struct _OB_TABLE *HandleTable; /* (P) of a program; NULL: the System process's serves */
 } KPROCESS;
 
 typedef struct _KTHREAD {
@@ -103,6 +104,7 @@ typedef struct _KTHREAD {
     ULONG_PTR Teb;                         /* (C) gs there; 0: a system thread */
     PKTRAP_FRAME UserFrame;                /* (S) of the trap or service that brought the thread here */
     KPROCESSOR_MODE PreviousMode;          /* (S) of the system service in progress */
+    UCHAR Terminating;                     /* (D) it ends on its way to user mode */
     UCHAR ContextSet;                      /* (S) the service changed the whole frame, its status goes nowhere */
 
     KI_BOUNDARY_RECORD NoBoundary; /* of no kind, for who looks below the first */

@@ -51,6 +51,9 @@ KipDispatch(PKTRAP_FRAME TrapFrame, NTSTATUS Code, ULONG64 Address, ULONG Count,
     Record.ExceptionInformation[0] = Info0;
     Record.ExceptionInformation[1] = Info1;
     if (TrapFrame->PreviousMode == UserMode) {
+        if (Code == STATUS_ACCESS_VIOLATION && Info0 == EXCEPTION_EXECUTE_FAULT && KiUserFetch != NULL) {
+            KiUserFetch(Info1);
+        }
         KiDispatchUserException(TrapFrame, &Record, NULL, TRUE);
         return;
     }

@@ -14,6 +14,8 @@
 
 #include <hal/hal.h>
 
+struct _KTHREAD;
+
 /*
  * The mode whose rules arguments of a system service are checked by. Any IRQL; of the current thread.
  */
@@ -93,6 +95,12 @@ extern ULONG_PTR KiUserExceptionDispatcher;
  * not return to the program.
  */
 extern VOID (*KiUserUnhandled)(PEXCEPTION_RECORD Record, PCONTEXT Context);
+
+/* Have a thread end on its way to user mode: it is marked, and a wait in user mode's name is over. <= DISPATCH_LEVEL. */
+VOID KiTerminateUser(struct _KTHREAD *Thread);
+
+/* Set by ldr: user mode wants to run at an address where nothing is. Returns if that means nothing special. */
+extern VOID (*KiUserFetch)(ULONG64 Address);
 
 /* Set by ps: the thread is about to go to user mode; it may be wanted elsewhere, or have to end. */
 extern VOID (*KiUserReturn)(PKTRAP_FRAME TrapFrame);

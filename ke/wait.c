@@ -205,6 +205,10 @@ KipBlock(struct _KTHREAD *Thread, PKWAIT_BLOCK Blocks, ULONG Count, ULONG64 DueT
     PDISPATCHER_HEADER Header;
     ULONG Index;
 
+    if (DueTime != 0 && Thread->Terminating && Thread->WaitMode == UserMode) {
+        Thread->WaitStatus = STATUS_THREAD_IS_TERMINATING;
+        return TRUE;
+    }
     if (DueTime != 0 && KiMayDeliverApcLocked(Thread, OldIrql)) {
         Thread->WaitStatus = STATUS_KERNEL_APC;
         return TRUE;

@@ -27,6 +27,7 @@ typedef struct _LDR_MODULE {
     ULONG MissingImports;
     LDR_MODULE_STATE State;
     BOOLEAN IsSystemImage;
+    BOOLEAN User;               /* a program's, in its address space: LdrFindModule does not know it */
     PLDRP_IMAGE_INFO Info;      /* NULL for the system image */
 } LDR_MODULE, *PLDR_MODULE;
 
@@ -49,6 +50,8 @@ VOID LdrUnloadImage(PLDR_MODULE Module);
 
 /* The module whose range holds the address, unloaded ones included, or NULL. Any IRQL. */
 PLDR_MODULE LdrFindModule(const VOID *Address);
+/* The same of programs' images. */
+PLDR_MODULE LdrFindUserModule(const VOID *Address);
 /* Does the address lie in a section of the module that may be paged? Any IRQL. */
 BOOLEAN LdrIsPageable(PLDR_MODULE Module, const VOID *Address);
 /* Walk the records in load order: NULL begins. */

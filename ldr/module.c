@@ -50,17 +50,29 @@ LdrNextModule(PLDR_MODULE Previous)
     return Link == &LdrpModules ? NULL : CONTAINING_RECORD(Link, LDR_MODULE, Links);
 }
 
-PLDR_MODULE
-LdrFindModule(const VOID *Address)
+static PLDR_MODULE
+LdrpFindModuleOf(const VOID *Address, BOOLEAN User)
 {
     PLDR_MODULE Module = NULL;
 
     while ((Module = LdrNextModule(Module)) != NULL) {
-        if ((ULONG_PTR)Address - (ULONG_PTR)Module->Base < Module->Size) {
+        if (Module->User == User && (ULONG_PTR)Address - (ULONG_PTR)Module->Base < Module->Size) {
             return Module;
         }
     }
     return NULL;
+}
+
+PLDR_MODULE
+LdrFindModule(const VOID *Address)
+{
+    return LdrpFindModuleOf(Address, FALSE);
+}
+
+PLDR_MODULE
+LdrFindUserModule(const VOID *Address)
+{
+    return LdrpFindModuleOf(Address, TRUE);
 }
 
 /*

@@ -6,6 +6,7 @@
  * Document: "Event Objects", "Standard Event Objects".
  */
 #include "obp.h"
+#include <ke/user.h>
 #include <ntexport.h>
 
 #define OBP_EVENT_TAG 0x6E457645u /* "EvEn" */
@@ -52,19 +53,34 @@ NTSTATUS NTAPI
 ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
               EVENT_TYPE EventType, BOOLEAN InitialState)
 {
+    OB_CAPTURED Captured;
     PVOID Event;
-    NTSTATUS Status;
+    HANDLE Handle;
+    NTSTATUS Status, Returned;
 
     ObRequirePassive();
-    if (EventType != NotificationEvent && EventType != SynchronizationEvent) {
-        return STATUS_INVALID_PARAMETER;
-    }
-    Status = ObMakeObject(ExEventObjectType, sizeof(KEVENT), &Event);
+    Status = KiProbeResult(EventHandle, sizeof(HANDLE), KiPreviousMode());
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
-    KeInitializeEvent(Event, EventType, InitialState);
-    return ObInsertNewObject(Event, ObjectAttributes, DesiredAccess, EventHandle);
+    if (EventType != NotificationEvent && EventType != SynchronizationEvent) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    Status = ObCaptureAttributes(ObjectAttributes, &Captured);
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Status = ObMakeObject(ExEventObjectType, sizeof(KEVENT), &Event);
+    if (NT_SUCCESS(Status)) {
+        KeInitializeEvent(Event, EventType, InitialState);
+        Status = ObInsertNewObject(Event, Captured.Attributes, DesiredAccess, &Handle);
+    }
+    ObReleaseCaptured(&Captured);
+    if (NT_SUCCESS(Status)) {
+        Returned = ObReturnHandle(EventHandle, Handle);
+        Status = NT_SUCCESS(Returned) ? Status : Returned;
+    }
+    return Status;
 }
 NTEXPORT(ZwCreateEvent);
 NTEXPORT_AS("NtCreateEvent", ZwCreateEvent);
@@ -74,16 +90,26 @@ NTEXPORT_AS("NtCreateEvent", ZwCreateEvent);
 NTSTATUS NTAPI
 ZwOpenEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes)
 {
+    OB_CAPTURED Captured;
     PVOID Event;
+    HANDLE Handle;
     NTSTATUS Status;
 
     ObRequirePassive();
-    Status = ObFindObject(ObjectAttributes, ExEventObjectType, &Event);
+    Status = KiProbeResult(EventHandle, sizeof(HANDLE), KiPreviousMode());
     if (NT_SUCCESS(Status)) {
-        Status = ObMakeHandle(Event, DesiredAccess, ObjectAttributes->Attributes, EventHandle);
+        Status = ObCaptureAttributes(ObjectAttributes, &Captured);
+    }
+    if (!NT_SUCCESS(Status)) {
+        return Status;
+    }
+    Status = Captured.Attributes == NULL ? STATUS_INVALID_PARAMETER : ObFindObject(Captured.Attributes, ExEventObjectType, &Event);
+    if (NT_SUCCESS(Status)) {
+        Status = ObMakeHandle(Event, DesiredAccess, Captured.Attributes->Attributes, &Handle);
         ObfDereferenceObject(Event);
     }
-    return Status;
+    ObReleaseCaptured(&Captured);
+    return NT_SUCCESS(Status) ? ObReturnHandle(EventHandle, Handle) : Status;
 }
 NTEXPORT(ZwOpenEvent);
 NTEXPORT_AS("NtOpenEvent", ZwOpenEvent);
@@ -136,7 +162,7 @@ ObpReferenceEvent(HANDLE Handle, PKEVENT *Event)
 
     ObRequirePassive();
     Status =
-        ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, KernelMode, &Object, NULL);
+        ObReferenceObjectByHandle(Handle, EVENT_MODIFY_STATE, ExEventObjectType, KiPreviousMode(), &Object, NULL);
     if (NT_SUCCESS(Status)) {
         *Event = Object;
     }
@@ -146,11 +172,8 @@ ObpReferenceEvent(HANDLE Handle, PKEVENT *Event)
 static NTSTATUS
 ObpFinishEvent(PKEVENT Event, LONG State, PLONG PreviousState)
 {
-    if (PreviousState != NULL) {
-        *PreviousState = State;
-    }
     ObfDereferenceObject(Event);
-    return STATUS_SUCCESS;
+    return PreviousState == NULL ? STATUS_SUCCESS : KiReturnResult(PreviousState, &State, sizeof(State), KiPreviousMode());
 }
 
 /* Signal the event. PreviousState (optional) receives its state before. STATUS_INVALID_HANDLE,
@@ -202,19 +225,27 @@ NTEXPORT_AS("NtClearEvent", ZwClearEvent);
 NTSTATUS NTAPI
 ZwWaitForSingleObject(HANDLE Handle, BOOLEAN Alertable, PLARGE_INTEGER Timeout)
 {
+    KPROCESSOR_MODE Mode = KiPreviousMode();
+    LARGE_INTEGER Captured;
     PVOID Object;
-    NTSTATUS Status;
+    NTSTATUS Status = STATUS_SUCCESS;
     ULONG Offset;
 
     ObRequirePassive();
-    Status = ObReferenceObjectByHandle(Handle, SYNCHRONIZE, NULL, KernelMode, &Object, NULL);
+    if (Timeout != NULL) {
+        Status = KiCaptureArgument(&Captured, Timeout, sizeof(Captured), Mode);
+        Timeout = &Captured;
+    }
+    if (NT_SUCCESS(Status)) {
+        Status = ObReferenceObjectByHandle(Handle, SYNCHRONIZE, NULL, Mode, &Object, NULL);
+    }
     if (!NT_SUCCESS(Status)) {
         return Status;
     }
     Offset = ObTypeOf(Object)->WaitOffset;
     Status = STATUS_OBJECT_TYPE_MISMATCH;
     if (Offset != OB_NOT_WAITABLE) {
-        Status = KeWaitForSingleObject((PUCHAR)Object + Offset, UserRequest, KernelMode, Alertable, Timeout);
+        Status = KeWaitForSingleObject((PUCHAR)Object + Offset, UserRequest, Mode, Alertable, Timeout);
     }
     ObfDereferenceObject(Object);
     return Status;

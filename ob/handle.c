@@ -1,9 +1,9 @@
 /*
  * Handles.
  *
- * There is one table, of the System process, whose handles are kernel handles; a value is its index times
- * four, and with OBJ_KERNEL_HANDLE the sign-extended bit 31 besides: 0xFFFFFFFF8000xxxx. Both forms name the
- * same entry, as every thread runs in the System process. A handle holds a reference and counts in
+ * The table of the System process has the kernel handles; a program's process has one of its own. A value is its index times
+ * four, and in the first with OBJ_KERNEL_HANDLE the sign-extended bit 31 besides: 0xFFFFFFFF8000xxxx. Where the current process has no
+ * table of its own both forms name the same entry. A handle holds a reference and counts in
  * HandleCount; closing the last one lets a temporary name go. NtCurrentProcess() and NtCurrentThread() are
  * understood without an entry.
  *
@@ -12,6 +12,7 @@
  * Document: "Object Handles".
  */
 #include "obp.h"
+#include <ke/user.h>
 #include <ntexport.h>
 #include <mm/phys/inject.h>
 #include <mm/pool/pool.h>
@@ -20,10 +21,26 @@
 #define OBP_HANDLE_STEP 4
 #define OBP_PROTECT_CLOSE 0x1u /* in OB_ENTRY.Attributes, beside OBJ_INHERIT */
 #define OBP_STACK_FRAMES 12
+#define OBP_TABLES_TAG 0x6C62744Fu /* "Otbl" */
 
 PVOID (*ObpPseudoHandleObject)(HANDLE Handle);
 
 static OB_TABLE ObpHandleTable;
+
+/* The table that a handle, or a new one with these attributes, belongs to, in the process whose address space is in force. */
+static POB_TABLE
+ObpCurrentTable(BOOLEAN Kernel)
+{
+    PKPROCESS Process = KiCurrentThread()->ActiveProcess;
+
+    return Kernel || Process == NULL || Process->HandleTable == NULL ? &ObpHandleTable : Process->HandleTable;
+}
+
+static POB_TABLE
+ObpTableOfHandle(HANDLE Handle)
+{
+    return ObpCurrentTable((LONG_PTR)Handle < 0);
+}
 
 /* --- Values ----------------------------------------------------------------------------------- */
 
@@ -95,7 +112,7 @@ ObMakeHandle(PVOID Object, ACCESS_MASK DesiredAccess, ULONG Attributes, PHANDLE 
     }
     ObfReferenceObject(Object);
     __atomic_fetch_add(&ObHeaderOf(Object)->HandleCount, 1, __ATOMIC_RELAXED);
-    Status = ObTableInsert(&ObpHandleTable, &Entry, &Index);
+    Status = ObTableInsert(ObpCurrentTable((Attributes & OBJ_KERNEL_HANDLE) != 0), &Entry, &Index);
     if (!NT_SUCCESS(Status)) {
         __atomic_fetch_sub(&ObHeaderOf(Object)->HandleCount, 1, __ATOMIC_RELAXED);
         ObfDereferenceObject(Object);
@@ -154,7 +171,7 @@ ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE
         Entry.Access = ObTypeOf(Pseudo)->ValidAccess;
         ObfReferenceObject(Pseudo);
     } else if ((AccessMode != KernelMode && (LONG_PTR)Handle < 0) ||
-               !ObTableLookup(&ObpHandleTable, ObpIndexOfHandle(Handle), &Entry, TRUE)) {
+               !ObTableLookup(ObpTableOfHandle(Handle), ObpIndexOfHandle(Handle), &Entry, TRUE)) {
         return STATUS_INVALID_HANDLE;
     }
     if (ObjectType != NULL && ObTypeOf(Entry.Object) != ObjectType) {
@@ -241,7 +258,7 @@ ObCloseHandle(HANDLE Handle, KPROCESSOR_MODE PreviousMode)
         return STATUS_SUCCESS;
     }
     if ((PreviousMode != KernelMode && (LONG_PTR)Handle < 0) ||
-        !ObTableRemove(&ObpHandleTable, ObpIndexOfHandle(Handle), &Entry)) {
+        !ObTableRemove(ObpTableOfHandle(Handle), ObpIndexOfHandle(Handle), &Entry)) {
         return STATUS_INVALID_HANDLE;
     }
     ObpReleaseHandle(Entry.Object);
@@ -253,7 +270,7 @@ NTEXPORT(ObCloseHandle);
 NTSTATUS NTAPI
 ZwClose(HANDLE Handle)
 {
-    return ObCloseHandle(Handle, KernelMode);
+    return ObCloseHandle(Handle, KiPreviousMode());
 }
 NTEXPORT(ZwClose);
 NTEXPORT_AS("NtClose", ZwClose);
@@ -305,6 +322,34 @@ ZwDuplicateObject(HANDLE SourceProcessHandle, HANDLE SourceHandle, HANDLE Target
 }
 NTEXPORT(ZwDuplicateObject);
 NTEXPORT_AS("NtDuplicateObject", ZwDuplicateObject);
+
+/* --- Tables of programs ------------------------------------------------------------------------- */
+
+NTSTATUS
+ObCreateHandleTable(PKPROCESS Process)
+{
+    Process->HandleTable = ExAllocatePool2(POOL_FLAG_NON_PAGED, sizeof(OB_TABLE), OBP_TABLES_TAG);
+    return Process->HandleTable == NULL ? STATUS_INSUFFICIENT_RESOURCES : STATUS_SUCCESS;
+}
+
+VOID
+ObDeleteHandleTable(PKPROCESS Process)
+{
+    POB_TABLE Table = Process->HandleTable;
+    OB_ENTRY Entry;
+
+    if (Table == NULL) {
+        return;
+    }
+    for (ULONG Index = 1; Index < ObTableLimit(Table); Index += 1) {
+        if (ObTableRemove(Table, Index, &Entry)) {
+            ObpReleaseHandle(Entry.Object);
+        }
+    }
+    ObTableFree(Table);
+    Process->HandleTable = NULL;
+    ExFreePoolWithTag(Table, OBP_TABLES_TAG);
+}
 
 /* --- For reports ------------------------------------------------------------------------------ */
 

@@ -120,6 +120,30 @@ NTSTATUS ObMakeHandle(PVOID Object, ACCESS_MASK DesiredAccess, ULONG Attributes,
 NTSTATUS ObInsertNewObject(PVOID Object, const OBJECT_ATTRIBUTES *Attributes, ACCESS_MASK DesiredAccess,
                            PHANDLE Handle);
 
+/*
+ * Give a process that has no threads yet a table of its own, and take it away with all its handles when it has no more.
+ * PASSIVE_LEVEL. STATUS_INSUFFICIENT_RESOURCES.
+ */
+NTSTATUS ObCreateHandleTable(PKPROCESS Process);
+VOID ObDeleteHandleTable(PKPROCESS Process);
+
+/*
+ * The attributes a service was given: Attributes (may be NULL) to work with, until ObReleaseCaptured. What user mode gives is copied, and
+ * cannot ask for a kernel handle. STATUS_ACCESS_VIOLATION, STATUS_INVALID_PARAMETER, STATUS_OBJECT_NAME_INVALID,
+ * STATUS_INSUFFICIENT_RESOURCES; then there is nothing to release. PASSIVE_LEVEL.
+ */
+typedef struct _OB_CAPTURED {
+    const OBJECT_ATTRIBUTES *Attributes;
+    OBJECT_ATTRIBUTES Copy;
+    UNICODE_STRING Name;
+    PWCHAR Buffer;
+} OB_CAPTURED, *POB_CAPTURED;
+NTSTATUS ObCaptureAttributes(const OBJECT_ATTRIBUTES *Attributes, POB_CAPTURED Captured);
+VOID ObReleaseCaptured(POB_CAPTURED Captured);
+
+/* Hand a new handle to the caller of a service; it is closed again if that fails. */
+NTSTATUS ObReturnHandle(PHANDLE To, HANDLE Handle);
+
 /* What a handle stands for, for reports. */
 typedef struct _OB_HANDLE_INFO {
     HANDLE Handle;

@@ -54,6 +54,14 @@ ObpGrowTable(POB_TABLE Table, ULONG SeenLimit)
     return STATUS_SUCCESS;
 }
 
+VOID
+ObTableFree(POB_TABLE Table)
+{
+    for (ULONG Leaf = 0; Leaf < Table->Limit / OB_LEAF_ENTRIES; Leaf += 1) {
+        ExFreePoolWithTag(Table->Leaves[Leaf], OBP_TABLE_TAG);
+    }
+}
+
 NTSTATUS
 ObTableInsert(POB_TABLE Table, const OB_ENTRY *Entry, PULONG Index)
 {

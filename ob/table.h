@@ -47,6 +47,9 @@ BOOLEAN ObTableLookup(POB_TABLE Table, ULONG64 Index, POB_ENTRY Entry, BOOLEAN R
 /* Free the number; what it was is in *Entry. FALSE if it is free already. <= DISPATCH_LEVEL. */
 BOOLEAN ObTableRemove(POB_TABLE Table, ULONG64 Index, POB_ENTRY Entry);
 
+/* Give back the memory of a table whose numbers are all free. <= DISPATCH_LEVEL. */
+VOID ObTableFree(POB_TABLE Table);
+
 /* Indices below this one may be in use. */
 static inline ULONG
 ObTableLimit(POB_TABLE Table)

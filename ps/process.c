@@ -120,6 +120,7 @@ PsCreateCoreProcess(PEPROCESS *Process)
 static VOID
 PspEndProcess(PEPROCESS Process)
 {
+    ObDeleteHandleTable(&Process->Pcb);
     MiCleanAddressSpace(&Process->Space);
     KiSignalProcess(&Process->Pcb);
 }

@@ -5,6 +5,7 @@
 #include "ps.h"
 #include <ob/table.h>
 #include <mm/va/va.h>
+#include <ps/user.h>
 
 /* What a process has been charged for one thing, in bytes. (A) */
 typedef struct _PSP_QUOTA {
@@ -24,6 +25,13 @@ typedef struct _EPROCESS {
     NTSTATUS ExitStatus;           /* PspLock */
     PSP_QUOTA Quota[PsQuotaTypes];
     MI_ADDRESS_SPACE Space;
+
+    /* Of a program. */
+    ULONG_PTR Peb;                 /* (C) once it runs; 0: none */
+    PS_USER_SYSTEM User;           /* (C) */
+    BOOLEAN Crashed;               /* an exception that nobody handled ended it */
+    EXCEPTION_RECORD Crash;
+    ULONG_PTR CrashRip;
 } EPROCESS;
 
 /* A thread: the body of its object. The dispatcher overwrites the KTHREAD when it makes the thread. */
@@ -38,6 +46,10 @@ typedef struct _PS_THREAD {
     BOOLEAN Started;
     BOOLEAN Image;        /* (C) made while the core worked for an image */
     BOOLEAN Reaped;       /* (A) the stack is gone */
+    BOOLEAN Terminated;   /* PspLock: told to end with its process */
+    ULONG_PTR UserStack;  /* of a user thread: bases of its regions */
+    ULONG_PTR UserTeb;
+    NTSTATUS WantedStatus; /* to end with */
     ULONG StackId;        /* (C) who made it, if an image */
 } PS_THREAD, *PPS_THREAD;
 

@@ -183,7 +183,7 @@ MmAccessFault(ULONG ErrorCode, PVOID Address, KPROCESSOR_MODE Mode, PKTRAP_FRAME
     case MiFaultResolved:
         return STATUS_SUCCESS;
     case MiFaultGuard:
-        return STATUS_GUARD_PAGE_VIOLATION;
+        return MiGrowUserStack(Fault.Va);
     case MiFaultNoMemory:
         return STATUS_NO_MEMORY;
     default:

@@ -394,6 +394,12 @@ NTSTATUS MiCheckProtect(ULONG_PTR Base, SIZE_T Size, ULONG Protect);
 NTSTATUS MiProtectVirtual(PMI_ADDRESS_SPACE Space, PULONG_PTR Base, PSIZE_T Size, ULONG Protect, PULONG OldProtect);
 NTSTATUS MiQueryBasic(PMI_ADDRESS_SPACE Space, ULONG_PTR Address, PMEMORY_BASIC_INFORMATION Information);
 
+/*
+ * The guard of the current thread's stack was touched (it is off now): have the next page be it (stack.c). STATUS_SUCCESS: go on;
+ * STATUS_STACK_OVERFLOW; STATUS_GUARD_PAGE_VIOLATION: it is no stack's guard. IRQL <= APC_LEVEL, no locks.
+ */
+NTSTATUS MiGrowUserStack(ULONG_PTR Address);
+
 /* May the pages lose these rights, or go? TRUE unless part of the range is secured. Create lock. */
 BOOLEAN MiMayProtect(const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage, MI_PROTECTION Protection);
 BOOLEAN MiMayFree(const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage);

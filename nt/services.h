@@ -1,0 +1,27 @@
+/*
+ * The system services, in order of their numbers: SERVICE(Name, how many arguments). Kernel and ntdll.dll are built from one list, so
+ * the numbers, which mean nothing to anybody else, agree. The kernel's routine is ZwName; ntdll exports NtName and ZwName.
+ */
+SERVICE(AllocateVirtualMemory, 6)
+SERVICE(FreeVirtualMemory, 4)
+SERVICE(ProtectVirtualMemory, 5)
+SERVICE(QueryVirtualMemory, 6)
+SERVICE(Close, 1)
+SERVICE(Continue, 2)
+SERVICE(RaiseException, 3)
+SERVICE(DisplayString, 1)
+SERVICE(TerminateProcess, 2)
+SERVICE(TerminateThread, 2)
+SERVICE(CreateThreadEx, 11)
+SERVICE(DelayExecution, 2)
+SERVICE(YieldExecution, 0)
+SERVICE(QuerySystemTime, 1)
+SERVICE(QueryPerformanceCounter, 2)
+SERVICE(QueryInformationProcess, 5)
+SERVICE(QueryInformationThread, 5)
+SERVICE(QuerySystemInformation, 4)
+SERVICE(WaitForSingleObject, 3)
+SERVICE(CreateEvent, 5)
+SERVICE(SetEvent, 2)
+SERVICE(ResetEvent, 2)
+SERVICE(ClearEvent, 1)
