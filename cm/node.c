@@ -123,6 +123,10 @@ CmpNextComponent(PUNICODE_STRING Rest, PUNICODE_STRING Component)
 {
     USHORT Count = Rest->Length / sizeof(WCHAR), Start = 0, End;
 
+    if (Count == 0) {
+        *Component = *Rest; /* empty, and perhaps without a buffer to point into */
+        return FALSE;
+    }
     while (Start < Count && Rest->Buffer[Start] == L'\\') {
         Start += 1;
     }

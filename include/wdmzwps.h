@@ -4,6 +4,7 @@
 #ifndef NTMM_WDMZWPS_H
 #define NTMM_WDMZWPS_H
 
+#include "ntpeb.h"
 #include "wdm.h"
 
 EXTERN_C_START

@@ -80,7 +80,9 @@ IopJoin(const UNICODE_STRING *First, const UNICODE_STRING *Second, PUNICODE_STRI
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     RtlCopyMemory(Long.Buffer, First->Buffer, First->Length);
-    RtlCopyMemory((PUCHAR)Long.Buffer + First->Length, Second->Buffer, Second->Length);
+    if (Second->Length != 0) { /* else there may be no buffer */
+        RtlCopyMemory((PUCHAR)Long.Buffer + First->Length, Second->Buffer, Second->Length);
+    }
     Long.MaximumLength = Long.Length;
     *Path = Long;
     return STATUS_SUCCESS;

@@ -57,8 +57,8 @@ my @refusals = (
     ['too much memory', qr/at most 4095 GB/, '--memory', 1 << 50],
     ['not a number', qr/"x" is not a number/, '--seed', 'x'],
     ['too many processors', qr/"65" is not/, '--processors', 65],
-    ['unknown option', qr/no such option/, '--frobnicate', 1],
-    ['option without value', qr/value is missing/, '--seed'],
+    ['unknown option', qr/does not exist/, '--frobnicate', 1],
+    ['option without value', qr/needs a value/, '--seed'],
     ['no file', qr/No such file/, '/no/such/file.sys'],
     ['a directory', qr/not a file/, '/tmp'],
 );

@@ -11,7 +11,9 @@ my $Build = abs_path($ENV{BUILD} // "$Here/../../build");
 
 sub sim {
     my (@Words) = @_;
-    my $Text = join '', do { open my $Pipe, '-|', $^X, "$Here/sim.pl", 'JOBS=1', @Words or die $!; <$Pipe> };
+    open my $Pipe, '-|', $^X, "$Here/sim.pl", 'JOBS=1', @Words or die $!;
+    my $Text = do { local $/; <$Pipe> };
+    close $Pipe; # which sets $?
     return ($? >> 8, $Text);
 }
 

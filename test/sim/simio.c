@@ -212,8 +212,9 @@ IoSend(PSIM_THREAD Thread, PIO_STATE State)
     }
     if (Function == IO_NEVER) {
         SIM_CHECK(Iosb.Status == STATUS_CANCELLED);
-    } else if (Iosb.Status != STATUS_SUCCESS) {
-        SIM_CHECK(Iosb.Status == STATUS_INSUFFICIENT_RESOURCES);
+    } else if (NT_ERROR(Status) || Iosb.Status != STATUS_SUCCESS) {
+        /* A request that fails at once leaves the status block alone. */
+        SIM_CHECK((NT_ERROR(Status) ? Status : Iosb.Status) == STATUS_INSUFFICIENT_RESOURCES);
         SIM_REFUSED(Thread);
     } else {
         SIM_CHECK(Iosb.Information == Length && SimIsPainted(State->Output, Length, Pattern + 1));
