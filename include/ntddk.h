@@ -71,6 +71,20 @@ NTKERNELAPI PMDL NTAPI MmAllocatePartitionNodePagesForMdlEx(
     _In_ PHYSICAL_ADDRESS SkipBytes, _In_ SIZE_T TotalBytes, _In_ MEMORY_CACHING_TYPE CacheType,
     _In_ ULONG IdealNode, _In_ ULONG Flags, _In_opt_ PVOID PartitionObject);
 
+/* ---- Promises about user addresses of the current process ---- */
+
+#define MM_SECURE_EXCLUSIVE 0x1
+#define MM_SECURE_NO_CHANGE 0x2
+#define MM_SECURE_USER_MODE_ONLY 0x4
+#define MM_SECURE_NO_INHERIT 0x8
+
+/* Keep a range from being freed and from losing the rights of ProbeMode, PAGE_READONLY or PAGE_READWRITE, until it is
+ * unsecured in the same process; NULL if it has not got them. An unknown handle: bug check 0x1A. max APC. */
+NTKERNELAPI HANDLE NTAPI MmSecureVirtualMemory(_In_ PVOID Address, _In_ SIZE_T Size, _In_ ULONG ProbeMode);
+NTKERNELAPI HANDLE NTAPI MmSecureVirtualMemoryEx(_In_ PVOID Address, _In_ SIZE_T Size, _In_ ULONG ProbeMode,
+                                                 _In_ ULONG Flags);
+NTKERNELAPI VOID NTAPI MmUnsecureVirtualMemory(_In_ HANDLE SecureHandle);
+
 /* ---- Uncached memory: nonpaged whole pages, not contiguous; NULL on failure. max APC. ---- */
 
 NTKERNELAPI PVOID NTAPI MmAllocateNonCachedMemory(_In_ SIZE_T NumberOfBytes);

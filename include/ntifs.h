@@ -111,6 +111,26 @@ NTSYSAPI NTSTATUS NTAPI NtProtectVirtualMemory(_In_ HANDLE ProcessHandle, _Inout
                                                _Inout_ PSIZE_T RegionSize, _In_ ULONG NewProtect,
                                                _Out_ PULONG OldProtect);
 
+/*
+ * Copy from and to another process; *Done receives the bytes, also with STATUS_PARTIAL_COPY.
+ * STATUS_ACCESS_VIOLATION: a range that the caller may not name.
+ */
+NTSYSAPI NTSTATUS NTAPI NtReadVirtualMemory(_In_ HANDLE ProcessHandle, _In_ PVOID BaseAddress, _Out_ PVOID Buffer,
+                                            _In_ SIZE_T NumberOfBytesToRead, _Out_opt_ PSIZE_T NumberOfBytesRead);
+NTSYSAPI NTSTATUS NTAPI NtWriteVirtualMemory(_In_ HANDLE ProcessHandle, _In_ PVOID BaseAddress, _In_ PVOID Buffer,
+                                             _In_ SIZE_T NumberOfBytesToWrite,
+                                             _Out_opt_ PSIZE_T NumberOfBytesWritten);
+
+/*
+ * Pages of a MEM_WRITE_WATCH region that were written, ascending, as many as there is room for, and how large a page is;
+ * with the flag those are reset. STATUS_INVALID_PARAMETER_2 (flags), _3 (not in one such region), _4 (size), _5 (no room).
+ */
+#define WRITE_WATCH_FLAG_RESET 0x1
+NTSYSAPI NTSTATUS NTAPI NtGetWriteWatch(_In_ HANDLE ProcessHandle, _In_ ULONG Flags, _In_ PVOID BaseAddress,
+                                        _In_ SIZE_T RegionSize, _Out_ PVOID *UserAddressArray,
+                                        _Inout_ PULONG_PTR EntriesInUserAddressArray, _Out_ PULONG Granularity);
+NTSYSAPI NTSTATUS NTAPI NtResetWriteWatch(_In_ HANDLE ProcessHandle, _In_ PVOID BaseAddress, _In_ SIZE_T RegionSize);
+
 /* What is at an address. STATUS_INVALID_PARAMETER: no user address; STATUS_INFO_LENGTH_MISMATCH;
  * STATUS_INVALID_INFO_CLASS. */
 NTSYSAPI NTSTATUS NTAPI ZwQueryVirtualMemory(_In_ HANDLE ProcessHandle, _In_opt_ PVOID BaseAddress,

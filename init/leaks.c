@@ -129,6 +129,7 @@ InitpTrackedLeak(const MI_TRACKED *Tracked, PVOID Context)
     } Kinds[MiTrackMaximum] = {
         [MiTrackLockedPages] = {"locked-pages", "%I64u bytes are still locked by an MDL"},
         [MiTrackMapping] = {"mapping-leak", "a system mapping of %I64u bytes was not removed"},
+        [MiTrackUserMapping] = {"mapping-leak", "a user mapping of %I64u bytes was not removed"},
         [MiTrackReservedMapping] = {"reserved-mapping-leak", "%I64u bytes of mapping address are still reserved"},
         [MiTrackIoSpace] = {"io-space-leak", "an I/O space mapping of %I64u bytes was not removed"},
         [MiTrackPages] = {"pages-leak", "%I64u bytes of pages allocated for an MDL were not freed"},

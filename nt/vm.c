@@ -7,19 +7,8 @@
  * written on success only. PASSIVE_LEVEL. Documents: "ZwAllocateVirtualMemory", "ZwFreeVirtualMemory",
  * "ZwProtectVirtualMemory", "ZwQueryVirtualMemory".
  */
-#include <ke/user.h>
-#include <mm/va/va.h>
+#include "vmcall.h"
 #include <ntexport.h>
-#include <ob/ob.h>
-
-/* What the services have in common: who asks, for what, of which process. */
-typedef struct _NTP_VM_CALL {
-    KPROCESSOR_MODE Mode;
-    ULONG_PTR Base;
-    SIZE_T Size;
-    PVOID Process; /* referenced */
-    PMI_ADDRESS_SPACE Space;
-} NTP_VM_CALL, *PNTP_VM_CALL;
 
 /* Base and size, which come in and go out; both must take what goes out. */
 static NTSTATUS
@@ -44,8 +33,7 @@ NtpReturnRange(PNTP_VM_CALL Call, PVOID *BaseAddress, PSIZE_T RegionSize)
     return NT_SUCCESS(Status) ? KiReturnResult(RegionSize, &Call->Size, sizeof(Call->Size), Call->Mode) : Status;
 }
 
-/* The address space that a process handle names. */
-static NTSTATUS
+NTSTATUS
 NtpReferenceSpace(PNTP_VM_CALL Call, HANDLE ProcessHandle, ACCESS_MASK Access)
 {
     NTSTATUS Status = ObReferenceObjectByHandle(ProcessHandle, Access, PsProcessType, Call->Mode, &Call->Process, NULL);

@@ -98,18 +98,34 @@ MipMayCopy(const VOID *Address, SIZE_T Size, KPROCESSOR_MODE Mode)
     return Start + Size >= Start && (Mode == KernelMode || Start + Size <= MmUserProbeAddress);
 }
 
+/* Lock a page of a process's; system addresses are the same in each. */
+static NTSTATUS
+MipLockPageOf(PEPROCESS Process, ULONG_PTR Va, BOOLEAN Write, PMI_PAGE_LOCK Lock)
+{
+    PKPROCESS Old;
+    NTSTATUS Status;
+
+    if (Va >= KiLoaderBlock->UserEnd) {
+        return MiLockPage(Va, Write, TRUE, Lock);
+    }
+    Old = KiAttachProcess((PKPROCESS)(PVOID)Process);
+    Status = MiLockPage(Va, Write, TRUE, Lock);
+    KiAttachProcess(Old);
+    return Status;
+}
+
 /* As much as source and target have of their current pages. FALSE if one of them has none. */
 static BOOLEAN
-MipCopyPair(ULONG_PTR Source, ULONG_PTR Target, SIZE_T Size)
+MipCopyPair(PEPROCESS FromProcess, ULONG_PTR Source, PEPROCESS ToProcess, ULONG_PTR Target, SIZE_T Size)
 {
     MI_PAGE_LOCK From, To;
     BOOLEAN Copied = FALSE;
 
     if (!MiIsCanonical(Source) || !MiIsCanonical(Target) ||
-        !NT_SUCCESS(MiLockPage(Source, FALSE, TRUE, &From))) {
+        !NT_SUCCESS(MipLockPageOf(FromProcess, Source, FALSE, &From))) {
         return FALSE;
     }
-    if (From.Ram && NT_SUCCESS(MiLockPage(Target, TRUE, TRUE, &To))) {
+    if (From.Ram && NT_SUCCESS(MipLockPageOf(ToProcess, Target, TRUE, &To))) {
         if (To.Ram) {
             RtlMoveMemory((PUCHAR)HalFrameAddress(To.Frame) + (Target & (PAGE_SIZE - 1)),
                           (PUCHAR)HalFrameAddress(From.Frame) + (Source & (PAGE_SIZE - 1)), Size);
@@ -142,7 +158,7 @@ MmCopyVirtualMemory(PEPROCESS FromProcess, const VOID *FromAddress, PEPROCESS To
         SIZE_T Part = PAGE_SIZE - MAX(BYTE_OFFSET(Source + Done), BYTE_OFFSET(Target + Done));
 
         Part = MIN(Part, BufferSize - Done);
-        if (!MipCopyPair(Source + Done, Target + Done, Part)) {
+        if (!MipCopyPair(FromProcess, Source + Done, ToProcess, Target + Done, Part)) {
             break;
         }
         Done += Part;

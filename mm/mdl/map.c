@@ -14,6 +14,7 @@
  * Documents: MmMapLockedPagesSpecifyCache, MmUnmapLockedPages, "Bug Check 0xDA".
  */
 #include "mdlp.h"
+#include "usermdl.h"
 #include <ke/exception.h>
 
 /* Available pages below which mappings of that priority fail. */
@@ -96,8 +97,8 @@ MiIsFrameHeld(PFN_NUMBER Frame)
 
 /* --- Entries ---------------------------------------------------------------------------------- */
 
-static MEMORY_CACHING_TYPE
-MipMappedCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Wanted)
+MEMORY_CACHING_TYPE
+MiMappedCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Wanted)
 {
     return MiIsRamFrame(Frame) ? MiChooseCacheType(Frame, Wanted) : MiIoPageCacheType(Frame);
 }
@@ -109,10 +110,10 @@ MiMapMixedFrames(PVOID Va, SIZE_T PageCount, const PFN_NUMBER *Frames, MI_PROTEC
     SIZE_T Start = 0;
 
     while (Start < PageCount) {
-        MEMORY_CACHING_TYPE RunType = MipMappedCacheType(Frames[Start], CacheType);
+        MEMORY_CACHING_TYPE RunType = MiMappedCacheType(Frames[Start], CacheType);
         SIZE_T End = Start + 1;
 
-        while (End < PageCount && MipMappedCacheType(Frames[End], CacheType) == RunType) {
+        while (End < PageCount && MiMappedCacheType(Frames[End], CacheType) == RunType) {
             End += 1;
         }
         MiMapFrames((PUCHAR)Va + (Start << PAGE_SHIFT), End - Start, Frames + Start, Protection, RunType);
@@ -328,12 +329,28 @@ MipNoMoreSystemPtes(SIZE_T PageCount)
 /* Forbidden for a new system mapping; a partial MDL may share its source's until it needs one of its own. */
 #define MI_MAY_NOT_MAP (MDL_MAPPED_TO_SYSTEM_VA | MDL_SOURCE_IS_NONPAGED_POOL | MDL_PARTIAL_HAS_BEEN_MAPPED)
 
+/* Into the current process's user space, or the exception that says why not. */
+static PVOID
+MipMapToUserOrRaise(PMDL Mdl, MEMORY_CACHING_TYPE CacheType, PVOID Requested, ULONG Priority)
+{
+    PVOID Address;
+    NTSTATUS Status;
+
+    MiCheckMappable(Mdl, 0);
+    Status = MiMapMdlToUser(Mdl, CacheType, Requested, (Priority & MdlMappingNoWrite) == 0, &Address);
+    if (!NT_SUCCESS(Status)) {
+        KiRaiseStatus(Status);
+    }
+    return Address;
+}
+
 /*
  * Map the pages of an MDL into system space; the address of the buffer's first byte. CacheType counts only
  * for pages that have none yet. NULL without resources, or bug check 0x3F if BugCheckOnFailure is set and the
  * MDL does not say that its mapping can fail. Priority: how soon to give up, with MdlMappingNoWrite,
  * -NoExecute and -WithGuardPtes. Removed by MmUnmapLockedPages, MmUnlockPages or MmFreePagesFromMdl. UserMode
- * raises STATUS_ACCESS_VIOLATION where the process has no user space to map into. Bug checks: 0xC4/0x85 or
+ * maps into the user space of the current process, at RequestedAddress if that is given, never executable, and raises
+ * instead of returning NULL. Bug checks: 0xC4/0x85 or
  * 0x1A/0x1233 for pages that are not locked; 0xC4/0xB2, 0xB3.
  */
 PVOID NTAPI
@@ -346,7 +363,7 @@ MmMapLockedPagesSpecifyCache(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMo
 
     if (AccessMode != KernelMode) {
         MiVerifyIrql(0x77, APC_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
-        KiRaiseStatus(STATUS_ACCESS_VIOLATION);
+        return MipMapToUserOrRaise(Mdl, CacheType, RequestedAddress, Priority);
     }
     MiVerifyIrql(0x76, DISPATCH_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
     if (BugCheckOnFailure) {
@@ -374,7 +391,7 @@ MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode)
 
     if (AccessMode != KernelMode) {
         MiVerifyIrql(0x75, APC_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
-        KiRaiseStatus(STATUS_ACCESS_VIOLATION);
+        return MipMapToUserOrRaise(Mdl, MmCached, NULL, 0);
     }
     MiVerifyIrql(0x74, DISPATCH_LEVEL, (ULONG_PTR)Mdl, (ULONG64)AccessMode);
     MiReportObsolete(
@@ -433,20 +450,26 @@ MipCheckUnmap(const MI_TRACKED *Record, PVOID BaseAddress, PMDL Mdl, SIZE_T Extr
     }
 }
 
+/* A mapping in user space. An address or an MDL that has none is bug check 0xC4/0xB9, or 0xDA/6 without the verifier. */
+static VOID
+MipUnmapFromUser(PVOID BaseAddress, PMDL Mdl)
+{
+    MiVerifyIrql(0x7A, APC_LEVEL, (ULONG_PTR)BaseAddress, (ULONG_PTR)Mdl);
+    if (MiUnmapMdlFromUser(BaseAddress, Mdl)) {
+        return;
+    }
+    if (KiVerifierOn) {
+        KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB9, (ULONG_PTR)Mdl, MiMdlFlags(Mdl), (ULONG_PTR)BaseAddress);
+    }
+    KeBugCheckEx(SYSTEM_PTE_MISUSE, 6, (ULONG_PTR)Mdl, (ULONG_PTR)BaseAddress, MiMdlPageCount(Mdl));
+}
+
 /* Checks of the verifier before anything is looked up. */
 static VOID
 MipVerifyUnmap(PVOID BaseAddress, PMDL Mdl)
 {
     ULONG Flags = MiMdlFlags(Mdl);
 
-    if ((ULONG_PTR)BaseAddress < KiLoaderBlock->UserEnd) {
-        MiVerifyIrql(0x7A, APC_LEVEL, (ULONG_PTR)BaseAddress, (ULONG_PTR)Mdl);
-        if (KiVerifierOn) {
-            KeBugCheckEx(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB9, (ULONG_PTR)Mdl, Flags,
-                         (ULONG_PTR)BaseAddress);
-        }
-        return;
-    }
     MiVerifyIrql(0x79, DISPATCH_LEVEL, (ULONG_PTR)BaseAddress, (ULONG_PTR)Mdl);
     if ((Flags & MDL_PARTIAL) && !(Flags & MDL_PARTIAL_HAS_BEEN_MAPPED)) {
         MiVerifyMdlFlags(0xB5, Mdl, MDL_PARTIAL);
@@ -468,6 +491,10 @@ MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList)
     MI_TRACKED Record;
     PVOID Base;
 
+    if ((ULONG_PTR)BaseAddress < KiLoaderBlock->UserEnd) {
+        MipUnmapFromUser(BaseAddress, Mdl);
+        return;
+    }
     MipVerifyUnmap(BaseAddress, Mdl);
     Extra = MiMdlExtraPages(Mdl);
     Base = (PVOID)((ULONG_PTR)PAGE_ALIGN(BaseAddress) - (Extra << PAGE_SHIFT));

@@ -217,7 +217,12 @@ MipNoteAdvance(PMI_TRACKED Tracked, PVOID Context)
 static VOID
 MipShrinkLock(PMI_TRACKED Tracked, PVOID Context)
 {
+    SIZE_T Left = MiMdlPageCount(Context);
+
     Tracked->Size = ((PMDL)Context)->ByteCount;
+    if (Tracked->Value[MI_LOCK_PAGES] > Left) {
+        MiForgetLockedPages(Tracked, Tracked->Value[MI_LOCK_PAGES] - Left);
+    }
 }
 
 /*

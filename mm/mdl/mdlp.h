@@ -81,6 +81,14 @@ typedef struct _MI_PAGE_LOCK {
 NTSTATUS MiLockPage(ULONG_PTR Va, BOOLEAN Write, BOOLEAN NoFault, PMI_PAGE_LOCK Lock);
 VOID MiUnlockPage(const MI_PAGE_LOCK *Lock, BOOLEAN Modified);
 
+/* Tell the process of a locked buffer that so many of its pages are locked no more. */
+VOID MiForgetLockedPages(PMI_TRACKED Tracked, SIZE_T PageCount);
+
+/* Values of a MiTrackLockedPages record. */
+#define MI_LOCK_PAGEABLE 0 /* pages charged */
+#define MI_LOCK_SPACE    1 /* the address space whose pages they were, 0 for system addresses */
+#define MI_LOCK_PAGES    2 /* how many it has been told of */
+
 /* --- Mappings (map.c) --- */
 
 /* The rights of a base PAGE_* value that system mappings may have; FALSE for write-copy, modifiers and
@@ -101,6 +109,9 @@ MEMORY_CACHING_TYPE MiChooseCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Want
 
 /* TRUE if someone keeps the frame from being reused: an owner, or a lock. */
 BOOLEAN MiIsFrameHeld(PFN_NUMBER Frame);
+
+/* How a page of an MDL is mapped: RAM by MiChooseCacheType, a device's as it is. */
+MEMORY_CACHING_TYPE MiMappedCacheType(PFN_NUMBER Frame, MEMORY_CACHING_TYPE Wanted);
 
 /* Bug check if the MDL may not be mapped: flags, pages not locked, device pages unmarked. */
 VOID MiCheckMappable(PMDL Mdl, ULONG ForbiddenFlags);

@@ -18,10 +18,6 @@
 #define MI_ERROR_PRESENT 0x1u
 #define MI_ERROR_WRITE   0x2u
 
-/* Values of a MiTrackLockedPages record. */
-#define MI_LOCK_PAGEABLE 0 /* pages charged */
-#define MI_LOCK_SPACE    1 /* whose user addresses they are, 0: system addresses */
-
 /* What one look at an entry found. */
 typedef enum _MI_LOCK_LOOK { MiLookLocked, MiLookFault, MiLookFull, MiLookNoCharge } MI_LOCK_LOOK;
 
@@ -127,6 +123,7 @@ typedef struct _MI_BUFFER_LOCK {
     SIZE_T PageCount;
     KPROCESSOR_MODE Mode;
     BOOLEAN Write;
+    PMI_ADDRESS_SPACE Space; /* of user addresses; it cannot end while pages are locked */
     SIZE_T Done;        /* pages locked so far */
     SIZE_T Pageable;    /* of these, charged */
     PFN_NUMBER IoFrame; /* first page that is no RAM, MI_NO_FRAME */
@@ -222,20 +219,18 @@ MipCommitBuffer(PMI_BUFFER_LOCK Buffer, PMI_TRACKED Tracked)
 {
     PMDL Mdl = Buffer->Mdl;
 
-    PMI_ADDRESS_SPACE Space = Buffer->Pages == NULL && Buffer->Va < KiLoaderBlock->UserEnd ? MiCurrentSpace() : NULL;
-
-    /* A process must not end with pages locked. */
-    if (Space != NULL) {
-        __atomic_fetch_add(&Space->LockedPages, Buffer->PageCount, __ATOMIC_RELAXED);
-    }
-    Mdl->Process = Space == NULL ? NULL : (PEPROCESS)(PVOID)Space->Process;
+    Mdl->Process = Buffer->Space == NULL ? NULL : (PEPROCESS)(PVOID)Buffer->Space->Process;
     MiClearMdlFlags(Mdl, MDL_WRITE_OPERATION);
     MiSetMdlFlags(Mdl, MDL_PAGES_LOCKED | (Buffer->Write ? MDL_WRITE_OPERATION : 0) |
                            (Buffer->IoFrame != MI_NO_FRAME ? MDL_IO_SPACE : 0));
     Tracked->Object = Mdl;
     Tracked->Size = Mdl->ByteCount;
     Tracked->Value[MI_LOCK_PAGEABLE] = Buffer->Pageable;
-    Tracked->Value[MI_LOCK_SPACE] = (ULONG_PTR)Space;
+    if (Buffer->Space != NULL) {
+        Tracked->Value[MI_LOCK_SPACE] = (ULONG_PTR)Buffer->Space;
+        Tracked->Value[MI_LOCK_PAGES] = Buffer->PageCount;
+        __atomic_fetch_add(&Buffer->Space->LockedPages, Buffer->PageCount, __ATOMIC_ACQ_REL);
+    }
     MiInsertTracked(Tracked);
 }
 
@@ -250,6 +245,9 @@ MipLockBuffer(PMDL Mdl, const FILE_SEGMENT_ELEMENT *Pages, KPROCESSOR_MODE Mode,
     Buffer.Va = (ULONG_PTR)Mdl->StartVa;
     Buffer.PageCount = MiMdlPageCount(Mdl);
     Buffer.Write = Operation != IoReadAccess;
+    if (MipBufferPage(&Buffer, 0) < KiLoaderBlock->UserEnd) {
+        Buffer.Space = MiCurrentSpace();
+    }
     if (Pages == NULL && First + Mdl->ByteCount < First) {
         return STATUS_ACCESS_VIOLATION;
     }
@@ -309,13 +307,35 @@ MmProbeAndLockPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode, LOCK_
 }
 NTEXPORT(MmProbeAndLockPages);
 
+/* MmProbeAndLockPages in the address space of another process. */
+static NTSTATUS
+MipLockInProcess(PMDL Mdl, PKPROCESS Process, KPROCESSOR_MODE Mode, LOCK_OPERATION Operation)
+{
+    PKPROCESS Old;
+    NTSTATUS Status;
+
+    if ((ULONG_PTR)Mdl->StartVa >= KiLoaderBlock->UserEnd) {
+        return MipLockBuffer(Mdl, NULL, Mode, Operation);
+    }
+    Old = KiAttachProcess(Process);
+    Status = MipLockBuffer(Mdl, NULL, Mode, Operation);
+    KiAttachProcess(Old);
+    return Status;
+}
+
 /* The same for a buffer of another process; system addresses are the same in each. */
 VOID NTAPI
 MmProbeAndLockProcessPages(PMDL MemoryDescriptorList, PEPROCESS Process, KPROCESSOR_MODE AccessMode,
                            LOCK_OPERATION Operation)
 {
+    NTSTATUS Status;
+
     MiVerifyIrql(0x71, DISPATCH_LEVEL, (ULONG_PTR)MemoryDescriptorList, (ULONG_PTR)Process);
-    MipLockOrRaise(MemoryDescriptorList, NULL, AccessMode, Operation, 0xB1);
+    MiVerifyMdlFlags(0xB1, MemoryDescriptorList, MiMdlFlags(MemoryDescriptorList) & MI_MAY_NOT_LOCK);
+    Status = MipLockInProcess(MemoryDescriptorList, (PKPROCESS)(PVOID)Process, AccessMode, Operation);
+    if (!NT_SUCCESS(Status)) {
+        KiRaiseStatus(Status);
+    }
 }
 NTEXPORT(MmProbeAndLockProcessPages);
 
@@ -328,6 +348,17 @@ MmProbeAndLockSelectedPages(PMDL MemoryDescriptorList, PFILE_SEGMENT_ELEMENT Seg
     MipLockOrRaise(MemoryDescriptorList, SegmentArray, AccessMode, Operation, 0xB0);
 }
 NTEXPORT(MmProbeAndLockSelectedPages);
+
+VOID
+MiForgetLockedPages(PMI_TRACKED Tracked, SIZE_T PageCount)
+{
+    PMI_ADDRESS_SPACE Space = (PMI_ADDRESS_SPACE)Tracked->Value[MI_LOCK_SPACE];
+
+    if (Space != NULL) {
+        Tracked->Value[MI_LOCK_PAGES] -= PageCount;
+        __atomic_fetch_sub(&Space->LockedPages, PageCount, __ATOMIC_ACQ_REL);
+    }
+}
 
 /* --- Unlocking -------------------------------------------------------------------------------- */
 
@@ -378,10 +409,7 @@ MmUnlockPages(PMDL MemoryDescriptorList)
         MiUnlockPage(&Lock, (Flags & MDL_WRITE_OPERATION) != 0);
     }
     MiReturnResidentAvailable(Tracked->Value[MI_LOCK_PAGEABLE]);
-    if (Tracked->Value[MI_LOCK_SPACE] != 0) {
-        __atomic_fetch_sub(&((PMI_ADDRESS_SPACE)(ULONG_PTR)Tracked->Value[MI_LOCK_SPACE])->LockedPages, MiMdlPageCount(Mdl),
-                           __ATOMIC_RELEASE);
-    }
+    MiForgetLockedPages(Tracked, Tracked->Value[MI_LOCK_PAGES]);
     MiClearMdlFlags(Mdl, MDL_PAGES_LOCKED | MDL_WRITE_OPERATION | MDL_IO_SPACE);
     MiFreeTracked(Tracked);
 }

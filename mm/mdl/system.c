@@ -3,6 +3,7 @@
  * MiInitializeMdls, and a few questions.
  */
 #include "mdlp.h"
+#include "usermdl.h"
 
 /* The last 64 KB of user space belong to nobody. */
 #define MI_USER_GUARD 0x10000
@@ -34,6 +35,7 @@ MiInitializeMdls(VOID)
     MmSystemRangeStart = (PVOID)Loader->SystemStart;
     MmBadPointer = MiReserveSystemVa(MiRegionSystemPtes, 1, 1);
     NT_VERIFY(MmBadPointer != NULL);
+    MiRemoveUserMapping = MiRemoveMdlFromUser;
     Mm64BitPhysicalAddress = Last->BasePage + Last->PageCount > (1ull << (32 - PAGE_SHIFT));
 }
 

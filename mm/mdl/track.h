@@ -16,6 +16,7 @@
 typedef enum _MI_TRACK_KIND {
     MiTrackLockedPages,     /* Object: the MDL */
     MiTrackMapping,         /* Object: the address of the mapping's first page */
+    MiTrackUserMapping,     /* Object: the region of the process (PMMVAD) */
     MiTrackReservedMapping, /* Object: base of the reservation */
     MiTrackIoSpace,         /* Object: the address of the mapping's first page */
     MiTrackPages,           /* Object: the MDL */

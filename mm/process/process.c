@@ -95,6 +95,7 @@ MipStartSpace(PMI_ADDRESS_SPACE Space, PKPROCESS Process, PFN_NUMBER RootFrame)
     Space->CommitLimit = ~(SIZE_T)0;
     Space->State = MiSpaceLive;
     MiInitializeVads(Space);
+    InitializeListHead(&Space->Secured);
     MipChooseStarts(Space);
 }
 

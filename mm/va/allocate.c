@@ -8,7 +8,7 @@
  */
 #include "va.h"
 
-#define MI_ALLOCATE_TYPES (MEM_COMMIT | MEM_RESERVE | MEM_TOP_DOWN)
+#define MI_ALLOCATE_TYPES (MEM_COMMIT | MEM_RESERVE | MEM_TOP_DOWN | MEM_WRITE_WATCH)
 
 static inline ULONG64
 MipPageUp(ULONG_PTR Address)
@@ -22,6 +22,9 @@ MiCheckAllocateType(const MI_ALLOCATE *Request)
     MI_PROTECTION Protection;
 
     if ((Request->Type & ~MI_ALLOCATE_TYPES) != 0 || (Request->Type & (MEM_COMMIT | MEM_RESERVE)) == 0) {
+        return STATUS_INVALID_PARAMETER_5;
+    }
+    if ((Request->Type & MEM_WRITE_WATCH) != 0 && (Request->Type & MEM_RESERVE) == 0) {
         return STATUS_INVALID_PARAMETER_5;
     }
     if (!MiProtectionFromPage(Request->Protect, &Protection) || MiProtectionIsWriteCopy(Protection)) {
@@ -118,6 +121,13 @@ MipReserve(PMI_ADDRESS_SPACE Space, PMI_ALLOCATE Request, MI_PROTECTION Protecti
     Status = MipPlaceRegion(Space, Request, Vad);
     if (!NT_SUCCESS(Status)) {
         goto Unlock;
+    }
+    if ((Request->Type & MEM_WRITE_WATCH) != 0) {
+        Vad->Watch = MiAllocateWatch(Vad->StartPage, Vad->EndPage - Vad->StartPage);
+        if (Vad->Watch == NULL) {
+            Status = STATUS_INSUFFICIENT_RESOURCES;
+            goto Unlock;
+        }
     }
     if ((Request->Type & MEM_COMMIT) != 0) {
         SIZE_T Pages = Vad->EndPage - Vad->StartPage;

@@ -42,6 +42,7 @@ MipDecommit(PMI_ADDRESS_SPACE Space, PMMVAD Vad, ULONG64 StartPage, ULONG64 EndP
         MiUnlockVads(Space);
     }
     MiDeleteUserRange(Space, Vad, StartPage, EndPage, TRUE);
+    MiForgetWrites(Vad, StartPage, EndPage);
     Vad->CommitCharge -= Committed;
     MiReturnSpace(Space, Committed);
     if (Whole) {

@@ -5,6 +5,7 @@
  * changes under the Create lock. Nothing here blocks but on the locks.
  */
 #include "va.h"
+#include <ke/user.h>
 #include <mm/pool/pool.h>
 
 #define MI_VAD_TAG ' daV' /* "Vad " */
@@ -71,6 +72,7 @@ MiFreeVad(PMMVAD Vad)
         PMI_SECURE Secure = Vad->Secured;
 
         Vad->Secured = Secure->Next;
+        RemoveEntryList(&Secure->Links);
         ExFreePool(Secure);
     }
     ExFreePool(Vad);
@@ -116,11 +118,18 @@ MipOverlaps(const MI_SECURE *Secure, ULONG64 StartPage, ULONG64 EndPage)
     return Secure->StartPage < EndPage && StartPage < Secure->EndPage;
 }
 
+/* Does it bind whoever asks? */
+static inline BOOLEAN
+MipBinds(const MI_SECURE *Secure)
+{
+    return (Secure->Flags & MM_SECURE_USER_MODE_ONLY) == 0 || KiPreviousMode() != KernelMode;
+}
+
 BOOLEAN
 MiMayFree(const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage)
 {
     for (const MI_SECURE *Secure = Vad->Secured; Secure != NULL; Secure = Secure->Next) {
-        if (MipOverlaps(Secure, StartPage, EndPage)) {
+        if (MipOverlaps(Secure, StartPage, EndPage) && MipBinds(Secure)) {
             return FALSE;
         }
     }
@@ -133,8 +142,8 @@ MiMayProtect(const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage, MI_PROTECTION
     BOOLEAN Usable = !MiProtectionIsNoAccess(Protection) && !MiProtectionIsGuard(Protection);
 
     for (const MI_SECURE *Secure = Vad->Secured; Secure != NULL; Secure = Secure->Next) {
-        if (MipOverlaps(Secure, StartPage, EndPage) &&
-            (!Usable || (Secure->Write && !MiProtectionAllowsWrite(Protection)))) {
+        if (MipOverlaps(Secure, StartPage, EndPage) && MipBinds(Secure) &&
+            ((Secure->Flags & MM_SECURE_NO_CHANGE) != 0 || !Usable || (Secure->Write && !MiProtectionAllowsWrite(Protection)))) {
             return FALSE;
         }
     }

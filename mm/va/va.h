@@ -51,7 +51,8 @@ typedef enum _MI_VAD_KIND {
 
 /* One protected part of a region: MmSecureVirtualMemory. */
 typedef struct _MI_SECURE {
-    struct _MI_SECURE *Next;
+    LIST_ENTRY Links; /* of the address space */
+    struct _MI_SECURE *Next; /* of the region */
     struct _MMVAD *Vad;
     ULONG64 StartPage, EndPage;
     BOOLEAN Write;    /* may not lose the right to write; else only the right to read */
@@ -106,6 +107,7 @@ typedef struct _MI_ADDRESS_SPACE {
     volatile SIZE_T LockedPages; /* (A) locked by MDLs */
     volatile SIZE_T Resident;    /* (A) private pages with a frame of their own mapped */
     volatile ULONG64 Faults;     /* (A) */
+    LIST_ENTRY Secured;      /* (W) MI_SECURE.Links */
     ULONG Watched;           /* (W) regions whose writes are watched */
     ULONG_PTR EmptyTable;    /* (W) an address whose table was kept although it is empty; 0: none */
     LIST_ENTRY Links;        /* MiAddressSpaceLock */
@@ -304,6 +306,15 @@ VOID MiTrimUserTables(PMI_ADDRESS_SPACE Space, ULONG64 StartPage, ULONG64 EndPag
  */
 VOID MiProtectUserRange(PMI_ADDRESS_SPACE Space, const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage,
                         MI_PROTECTION Protection, BOOLEAN KeepZero);
+
+/* A record for a watched region, nothing written; NULL without memory. (watch.c) */
+PMI_WATCH MiAllocateWatch(ULONG64 BasePage, SIZE_T PageCount);
+/* Pages that are decommitted were not written, if their region is watched. Create lock exclusive. */
+VOID MiForgetWrites(const MMVAD *Vad, ULONG64 StartPage, ULONG64 EndPage);
+/* Up to *Count addresses of pages written, ascending; Reset: and forget that. STATUS_INVALID_PARAMETER_3. */
+NTSTATUS MiGetWriteWatch(PMI_ADDRESS_SPACE Space, ULONG_PTR Base, SIZE_T Size, BOOLEAN Reset, PULONG_PTR Addresses,
+                         PSIZE_T Count);
+NTSTATUS MiResetWriteWatch(PMI_ADDRESS_SPACE Space, ULONG_PTR Base, SIZE_T Size);
 
 /* In a watched region: the valid entry of a page, without the right to write until the first write was noted. */
 static inline MMPTE

@@ -107,10 +107,11 @@ MapIt(PVOID Mdl)
     MmMapLockedPagesSpecifyCache(Mdl, KernelMode, MmCached, NULL, FALSE, NormalPagePriority);
 }
 
+/* Failing to map into user space is an exception. */
 static VOID
 MapForUser(PVOID Mdl)
 {
-    MmMapLockedPagesSpecifyCache(Mdl, UserMode, MmCached, NULL, FALSE, NormalPagePriority);
+    MmMapLockedPagesSpecifyCache(Mdl, UserMode, MmCached, (PVOID)0x1000, FALSE, NormalPagePriority);
 }
 
 KTEST(MapMisuse)
@@ -123,7 +124,7 @@ KTEST(MapMisuse)
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB3, (ULONG_PTR)Other, MapIt, Other);
     MmBuildMdlForNonPagedPool(Other);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB2, (ULONG_PTR)Other, MapIt, Other);
-    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_ACCESS_VIOLATION, MapForUser,
+    CHECK_BUGCHECK_CALL(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_INVALID_ADDRESS, MapForUser,
                         Buffer.Mdl);
     REQUIRE(MmGetSystemAddressForMdlSafe(Buffer.Mdl, NormalPagePriority) != NULL);
     MT_BUGCHECK2(DRIVER_VERIFIER_DETECTED_VIOLATION, 0xB2, (ULONG_PTR)Buffer.Mdl, MapIt, Buffer.Mdl);
