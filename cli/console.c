@@ -25,7 +25,7 @@ ConsolePrintOutcome(const cJSON *Report, int Descriptor)
     Text.Length = 0;
 
     if (OutcomeImageFailed(Report, &Entry)) {
-        TextPrint(&Text, "ntmm: DriverEntry failed: 0x%08llX\n", (unsigned long long)Entry);
+        TextPrint(&Text, "ntmm: %s failed: 0x%08llX\n", OutcomeImageWord(Report), (unsigned long long)Entry);
     }
     if (cJSON_IsObject(JsonMember(Report, "stop"))) {
         TextPut(&Text, "ntmm: ");

@@ -41,6 +41,7 @@ static const REPORT_KEY ReportKeys[] = {
     {"verifier", KeyBoolean},
     {"exit", KeyNumber},
     {"driver", KeyOptionalObject},
+    {"program", KeyOptionalObject},
     {"modules", KeyArray},
     {"bugcheck", KeyOptionalObject},
     {"stop", KeyOptionalObject},
@@ -265,10 +266,17 @@ OutcomepExplainEnd(const CHILD_RESULT *Result, bool Received, TEXT *Why)
     }
 }
 
+const char *
+OutcomeImageWord(const cJSON *Report)
+{
+    return cJSON_IsObject(JsonMember(Report, "program")) ? "the program" : "DriverEntry";
+}
+
 bool
 OutcomeImageFailed(const cJSON *Report, uint64_t *Entry)
 {
-    return JsonCode(JsonMember(Report, "driver"), "entry", Entry) && (*Entry & 0x80000000) != 0 &&
+    return (JsonCode(JsonMember(Report, "driver"), "entry", Entry) ||
+            JsonCode(JsonMember(Report, "program"), "status", Entry)) && (*Entry & 0x80000000) != 0 &&
            JsonCount(JsonMember(Report, "fail"), "refused") == 0;
 }
 

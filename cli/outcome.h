@@ -25,10 +25,14 @@ void
 OutcomeJudge(const CHILD_RESULT *Result, const RUN_OPTIONS *Options, OUTCOME *Outcome);
 
 /*
- * Whether DriverEntry failed for reasons of its own, and its status. A driver that gives up when it is refused what it
+ * Whether DriverEntry, or a program, failed for reasons of its own, and its status. A driver that gives up when it is refused what it
  * asks for (--fail) does what it should.
  */
 bool
 OutcomeImageFailed(const cJSON *Report, uint64_t *Entry);
+
+/* What failed then, as a message calls it. */
+const char *
+OutcomeImageWord(const cJSON *Report);
 
 #endif

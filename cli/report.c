@@ -200,6 +200,36 @@ ReportpPutTitle(const cJSON *Report, TEXT *Text)
 }
 
 /*
+ * How a program ended.
+ */
+static void
+ReportpPutProgram(const cJSON *Program, TEXT *Text)
+{
+    const cJSON *Exception = JsonMember(Program, "exception");
+    const cJSON *Parameter;
+    const char *Separator = " (";
+    uint64_t Number;
+
+    if (!cJSON_IsObject(Program)) {
+        return;
+    }
+    if (JsonCode(Program, "status", &Number)) {
+        TextPrint(Text, "The program ended with 0x%08llX\n", (unsigned long long)Number);
+    } else {
+        TextPut(Text, "The program did not end\n");
+    }
+    if (cJSON_IsObject(Exception) && JsonCode(Exception, "code", &Number)) {
+        TextPrint(Text, "Exception 0x%08llX was not handled", (unsigned long long)Number);
+        cJSON_ArrayForEach(Parameter, JsonMember(Exception, "parameters")) {
+            TextPrint(Text, "%s%s", Separator, cJSON_IsString(Parameter) ? Parameter->valuestring : "?");
+            Separator = ", ";
+        }
+        TextPut(Text, *Separator == ',' ? ")\n" : "\n");
+        ReportPutStack(Exception, Text);
+    }
+}
+
+/*
  * How the driver's life went, and what about this run a reader should know.
  */
 static void
@@ -223,6 +253,7 @@ ReportpPutLife(const cJSON *Report, TEXT *Text)
         }
         TextPut(Text, JsonTrue(Driver, "unloaded") ? "; unloaded\n" : "; not unloaded\n");
     }
+    ReportpPutProgram(JsonMember(Report, "program"), Text);
     cJSON_ArrayForEach(Import, JsonMember(Report, "missing_imports")) {
         const char *Name = cJSON_GetStringValue(Import);
 
@@ -416,7 +447,7 @@ ReportpPutVerdict(const cJSON *Report, TEXT *Text)
         Separator = ", ";
     }
     if (OutcomeImageFailed(Report, &Entry)) {
-        TextPrint(Text, "%sDriverEntry failed", Separator);
+        TextPrint(Text, "%s%s failed", Separator, OutcomeImageWord(Report));
         Separator = ", ";
     }
     if (cJSON_IsObject(JsonMember(Report, "bugcheck"))) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "jsonutil.h"
+#include "outcome.h"
 #include "report.h"
 #include "text.h"
 
@@ -457,11 +458,11 @@ SarifpPutNotifications(cJSON *Invocation, const cJSON *Report)
             SarifpPutLocation(SarifpElement(SarifpArray(Notification, "locations")), Frame, SarifpChoosePlace(Frame));
         }
     }
-    if (JsonCode(JsonMember(Report, "driver"), "entry", &Entry) && (Entry & 0x80000000) != 0) {
+    if (OutcomeImageFailed(Report, &Entry)) {
         cJSON *Notification = SarifpElement(Notifications);
         char Text[48];
 
-        snprintf(Text, sizeof(Text), "DriverEntry returned 0x%08llX", (unsigned long long)Entry);
+        snprintf(Text, sizeof(Text), "%s ended with 0x%08llX", OutcomeImageWord(Report), (unsigned long long)Entry);
         SarifpText(Notification, "level", "error");
         SarifpMessage(Notification, "message", Text);
     }

@@ -277,6 +277,7 @@ SymbolsResolve(cJSON *Report, const char *ImagePath, const char *MachinePath, bo
     Table.Paths[SymbolFileMachine] = SymbolspNameFile(MachinePath);
     SymbolspAddStack(&Table, JsonMember(Report, "bugcheck"));
     SymbolspAddStack(&Table, JsonMember(Report, "stop"));
+    SymbolspAddStack(&Table, JsonMember(JsonMember(Report, "program"), "exception"));
     cJSON_ArrayForEach(Member, JsonMember(JsonMember(Report, "bugcheck"), "history")) {
         SymbolspAddStack(&Table, Member);
     }

@@ -30,6 +30,9 @@ typedef struct _INIT_RUN {
     NTSTATUS EntryStatus;
     BOOLEAN Unloaded;
     BOOLEAN Program;        /* it is one, not a driver: EntryStatus is its exit status */
+    BOOLEAN Crashed;        /* which an exception ended that nobody handled */
+    EXCEPTION_RECORD Crash;
+    ULONG_PTR CrashRip;
 } INIT_RUN;
 
 extern INIT_RUN InitRun;

@@ -198,29 +198,6 @@ InitpRefuse(const char *Name, const char *Reason, NTSTATUS Status)
     HalExit(INIT_EXIT_UNLOADABLE);
 }
 
-static VOID
-InitpReportCrash(PEPROCESS Process)
-{
-    EXCEPTION_RECORD Record;
-    ULONG_PTR Rip;
-    CHAR Line[256];
-    LONG Length;
-    PLDR_MODULE Module;
-
-    if (!PsQueryCrash(Process, &Record, &Rip)) {
-        return;
-    }
-    Module = LdrFindUserModule((PVOID)Rip);
-    if (Module != NULL) {
-        Length = RtlpPrintBuffer(Line, sizeof(Line), "ntmm: %s: exception 0x%08X at %s+0x%llx was not handled\n", InitRun.ImageName,
-                                 (ULONG)Record.ExceptionCode, Module->Name, Rip - (ULONG_PTR)Module->Base);
-    } else {
-        Length = RtlpPrintBuffer(Line, sizeof(Line), "ntmm: %s: exception 0x%08X at 0x%llx was not handled\n", InitRun.ImageName,
-                                 (ULONG)Record.ExceptionCode, Rip);
-    }
-    HalPutDiagnostic(Line, (SIZE_T)Length);
-}
-
 ULONG
 InitRunNative(const HAL_IMAGE_FILE *File)
 {
@@ -256,7 +233,7 @@ InitRunNative(const HAL_IMAGE_FILE *File)
     KeWaitForSingleObject(Program->Process, Executive, KernelMode, FALSE, NULL);
     InitRun.EntryReturned = TRUE;
     InitRun.EntryStatus = PsGetProcessExitStatus(Program->Process);
-    InitpReportCrash(Program->Process);
+    InitRun.Crashed = PsQueryCrash(Program->Process, &InitRun.Crash, &InitRun.CrashRip);
     ObDereferenceObject(Thread);
     ObDereferenceObject(Program->Process);
     ExFreePoolWithTag(Program, INIT_PROGRAM_TAG);

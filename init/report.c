@@ -56,6 +56,10 @@ InitTagText(ULONG Tag, CHAR Text[5])
 static VOID
 InitpDriver(VOID)
 {
+    if (InitRun.Program) {
+        InitJsonNull("driver");
+        return;
+    }
     InitJsonOpen("driver", '{');
     InitJsonText("name", InitRun.ImageName);
     if (InitRun.Module != NULL) {
@@ -71,6 +75,45 @@ InitpDriver(VOID)
         InitJsonNull("entry");
     }
     InitJsonBoolean("unloaded", InitRun.Unloaded);
+    InitJsonClose('}');
+}
+
+/* The exception that ended the program; its stack is one frame. */
+static VOID
+InitpCrash(VOID)
+{
+    PVOID Frame = (PVOID)InitRun.CrashRip;
+
+    if (!InitRun.Crashed) {
+        InitJsonNull("exception");
+        return;
+    }
+    InitJsonOpen("exception", '{');
+    InitJsonHex("code", (ULONG)InitRun.Crash.ExceptionCode, 8);
+    InitJsonOpen("parameters", '[');
+    for (ULONG Index = 0; Index < MIN(InitRun.Crash.NumberParameters, EXCEPTION_MAXIMUM_PARAMETERS); Index += 1) {
+        InitJsonHex(NULL, InitRun.Crash.ExceptionInformation[Index], 16);
+    }
+    InitJsonClose(']');
+    InitWriteStack(&Frame, 1);
+    InitJsonClose('}');
+}
+
+static VOID
+InitpProgram(VOID)
+{
+    if (!InitRun.Program) {
+        InitJsonNull("program");
+        return;
+    }
+    InitJsonOpen("program", '{');
+    InitJsonText("name", InitRun.ImageName);
+    if (InitRun.EntryReturned) {
+        InitJsonHex("status", (ULONG)InitRun.EntryStatus, 8);
+    } else {
+        InitJsonNull("status");
+    }
+    InitpCrash();
     InitJsonClose('}');
 }
 
@@ -298,6 +341,7 @@ InitWriteReport(const KI_STOP *Stop, ULONG ExitStatus)
     InitJsonBoolean("verifier", !Loader->NoVerify);
     InitJsonNumber("exit", ExitStatus);
     InitpDriver();
+    InitpProgram();
     InitpModules();
     InitpBugCheck(Stop);
     InitpStop(Stop);
