@@ -192,7 +192,8 @@ MipMayBeShort(PVOID Address)
 {
     ULONG64 Key = ((ULONG_PTR)Address - MI_HEADER_SIZE) >> MI_POOL_SEGMENT_SHIFT;
 
-    return __builtin_expect(((ULONG_PTR)Address & 15) == 0 &&
+    /* What lies before the start of a page may be somebody else's: blocks of whole pages have no header. */
+    return __builtin_expect(((ULONG_PTR)Address & 15) == 0 && ((ULONG_PTR)Address & (PAGE_SIZE - 1)) != 0 &&
                                 __atomic_load_n(&MiPoolReadable[Key % MI_POOL_READABLE], __ATOMIC_RELAXED) == Key, 1);
 }
 

@@ -80,6 +80,7 @@ sub report {
     return {
         ntmm => 1, image => 'test.sys', machine => 'hosted', seed => 1, replayable => JSON::PP::true,
         isolation => 'none', memory => 268435456, processors => 2, verifier => JSON::PP::true, exit => 0,
+        program => undef,
         driver => { name => 'test.sys', base => '0x0000400000010000', size => 24576,
                     entry => '0x00000000', unloaded => JSON::PP::true },
         modules => [ { name => 'test.sys', base => '0x0000400000010000', size => 24576 } ],
