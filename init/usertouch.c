@@ -6,8 +6,8 @@
  * ready for the exception: the address may be anybody's, and the program may free the memory or change its
  * protection at any moment. So the touch is held against two things:
  *
- *     user-buffer-not-probed    no ProbeForRead, ProbeForWrite or MmProbeAndLockPages of it since the request
- * began user-buffer-unguarded     probed, but no frame of the image has an __except around the place
+ *     user-buffer-not-probed    no ProbeForRead, ProbeForWrite or MmProbeAndLockPages of it since the request began
+ *     user-buffer-unguarded     probed, but no frame of the image has an __except around the place
  *
  * What the core touches on a caller's behalf is the core's own business. A page that was touched well once is
  * not looked at again until the next request, but for the pages that ProbeForWrite touches: they are hidden

@@ -5,16 +5,16 @@
  * location, in either order: its dispatch routine returns, and it is completed.
  *
  *     completed first   the record is marked and taken off the list: the routine's return finds it so
- *     returned first    the record goes; a STATUS_PENDING stays in the request's tail until the location is
- * completed
+ *     returned first    the record goes; a STATUS_PENDING stays in the request's tail until the location is completed
  *
- * Whichever comes second knows both. Nothing is watched without the verifier. Only packets that have a tail are watched: not those in storage of a
- * driver's own. The rules are the I/O verifier's, each a bug check 0xC9:
+ * Whichever comes second knows both. Nothing is watched without the verifier. Only packets that have a tail are
+ * watched: not those in storage of a driver's own. The rules are the I/O verifier's, each a bug check 0xC9:
  *
- *     0x224  returned one status, completed with another     0x23D  returned STATUS_PENDING, not marked
- * pending 0x225  returned -1                                     0x23E  marked pending, returned something
- * else 0x226  returned something else than STATUS_PENDING for a request that is neither completed nor passed
- * down
+ *     0x224  returned one status, completed with another
+ *     0x225  returned -1
+ *     0x226  returned something else than STATUS_PENDING for a request that is neither completed nor passed down
+ *     0x23D  returned STATUS_PENDING, not marked pending
+ *     0x23E  marked pending, returned something else
  *
  * Lock: IopLock. Document: "Bug Check 0xC9".
  */

@@ -98,7 +98,7 @@ typedef enum _MI_SYSTEM_REGION {
     MiRegionMaximum
 } MI_SYSTEM_REGION;
 
-/* Protection of a system mapping: the 5-bit software code of structures.md section 7 (MM_READWRITE ...), cache type apart. */
+/* Protection of a system mapping: the 5-bit software code (MM_READWRITE ...), cache type apart. */
 typedef ULONG MI_PROTECTION;
 
 /*

@@ -5,8 +5,7 @@
  * its count is above zero, each page of a pageable section is resident and referenced, so that trimming
  * leaves it; the frames are in the record. Sections that are not pageable are counted only.
  *
- *   (none) --MmLockPagableDataSection--> count 1 <--by handle / unlock--> count 0 --MiForgetImageSections-->
- * (none)
+ *   (none) --MmLockPagableDataSection--> count 1 <--by handle / unlock--> count 0 --MiForgetImageSections--> (none)
  *
  * One push lock guards the records (LockRankControlArea); pages are brought in under it, so <= APC_LEVEL.
  * Document: MmLockPagableCodeSection, "Making Drivers Pageable".

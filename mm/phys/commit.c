@@ -4,7 +4,7 @@
  * Commit is what has been promised to anybody, backed by RAM or page file when it is touched; it
  * never passes the limit (usable RAM plus page files). Resident available is what may still be
  * promised as nonpageable. Both are single words changed by one atomic step: charges come per
- * region or segment, not per page. (behaviour.md section 14.)
+ * region or segment, not per page.
  *
  * Any IRQL; no locks. A refused charge has changed nothing.
  */

@@ -7,8 +7,7 @@
  * each other; nothing is allocated under it. Memory added brings along the pages for its own extent
  * bytes.
  *
- * PASSIVE_LEVEL or APC_LEVEL as documented for each routine. (routines.tsv, family
- * physical-config.)
+ * PASSIVE_LEVEL or APC_LEVEL as documented for each routine.
  */
 #include "physp.h"
 
