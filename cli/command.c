@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "diag.h"
 #include "search.h"
@@ -82,17 +81,38 @@ CommandpAddSpecialPool(COMMAND *Command, const RUN_SPECIAL_POOL *Special)
     CommandpAdd(Command, "special-pool", Value.Data, false);
 }
 
-/* A program needs ntdll.dll, which is a part of ntmm; without it the machine says so. */
+/* A word as a program finds it in its command line: in quotes if it has a blank or nothing in it. */
 static void
-CommandpAddNtdll(COMMAND *Command, const char *Image)
+CommandpPutArgument(TEXT *Line, const char *Word)
 {
-    size_t Length = strlen(Image);
-    char *Ntdll = Length > 4 && strcasecmp(Image + Length - 4, ".exe") == 0 ? SearchPart("NTMM_NTDLL", "ntdll.dll") : NULL;
+    bool Quote = *Word == 0 || strpbrk(Word, " \t\"") != NULL;
+
+    TextPut(Line, Quote ? "\"" : "");
+    for (; *Word != 0; Word += 1) {
+        TextPrint(Line, "%s%c", *Word == '"' ? "\\" : "", *Word);
+    }
+    TextPut(Line, Quote ? "\"" : "");
+}
+
+/* A program needs ntdll.dll, which is a part of ntmm (without it the machine says so), and has a command line. */
+static void
+CommandpAddProgram(COMMAND *Command, const RUN_OPTIONS *Options)
+{
+    const char *Slash = strrchr(Options->Image, '/');
+    char *Ntdll = SearchPart("NTMM_NTDLL", "ntdll.dll");
+    TEXT Line = {0};
+    int Index;
 
     if (Ntdll != NULL) {
         CommandpAddFile(Command, "ntdll", Ntdll);
         free(Ntdll);
     }
+    CommandpPutArgument(&Line, Slash == NULL ? Options->Image : Slash + 1);
+    for (Index = 0; Index < Options->ArgumentCount; Index += 1) {
+        TextPut(&Line, " ");
+        CommandpPutArgument(&Line, Options->Arguments[Index]);
+    }
+    CommandpAdd(Command, "command-line", Line.Data, false);
 }
 
 void
@@ -126,7 +146,9 @@ CommandBuild(const RUN_OPTIONS *Options, COMMAND *Command)
     if (Options->RegistryFile != NULL) {
         CommandpAddFile(Command, "registry", Options->RegistryFile);
     }
-    CommandpAddNtdll(Command, Options->Image);
+    if (OptionsIsProgram(Options)) {
+        CommandpAddProgram(Command, Options);
+    }
     CommandpAddFile(Command, COMMAND_IMAGE, Options->Image);
 }
 

@@ -369,7 +369,7 @@ OptionpHelp(RUN_OPTIONS *Options, const char *Value)
 }
 
 const RUN_OPTION RunOptionTable[] = {
-    {"--machine", "hosted", "the machine to run on (default hosted)", true, OptionpMachine},
+    {"--machine", "NAME", "hosted (default): a process; amd64: the kernel in QEMU", true, OptionpMachine},
     {"--memory", "256M", "its physical memory (default 256M)", true, OptionpMemory},
     {"--processors", "2", "its processors (default 2)", true, OptionpProcessors},
     {"--pagefile", "512M", "paging file; counts towards the commit limit (default 512M)", true,
@@ -457,11 +457,10 @@ OptionpTake(int Count, char **Words, int *Index, RUN_OPTIONS *Options)
  * that nobody passes it words it has no way to receive.
  */
 static bool
-OptionpCheckImage(int Count, char **Words)
+OptionpCheckImage(int Count, char **Words, const RUN_OPTIONS *Options)
 {
     const char *Image = Words[0];
-    size_t Length = strlen(Image);
-    bool Program = Length >= 4 && strcasecmp(Image + Length - 4, ".exe") == 0;
+    bool Program = OptionsIsProgram(Options);
 
     if (!OptionpIsReadable("", Image)) {
         return false;
@@ -470,9 +469,13 @@ OptionpCheckImage(int Count, char **Words)
         Diag("%s follows the image; options go before it", Words[1]);
         return false;
     }
-    if (Count > 1) {
-        Diag(Program ? "arguments of a program have no effect yet and are refused: %s"
-                     : "a driver takes no arguments: %s", Words[1]);
+    if (Count > 1 && !Program) {
+        Diag("a driver takes no arguments: %s", Words[1]);
+        return false;
+    }
+    if (Program && (Options->RequestCount != 0 || Options->RegistryFile != NULL || Options->Fail != NULL)) {
+        Diag("%s is for drivers; %s is a program",
+             Options->RequestCount != 0 ? "--ioctl" : Options->Fail != NULL ? "--fail" : "--registry", Image);
         return false;
     }
     return true;
@@ -552,7 +555,17 @@ OptionsParse(int Count, char **Words, RUN_OPTIONS *Options)
         return false;
     }
     Options->Image = Words[Index];
-    return OptionpCheckMemory(Options) && OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index);
+    Options->Arguments = Words + Index + 1;
+    Options->ArgumentCount = Count - Index - 1;
+    return OptionpCheckMemory(Options) && OptionpCheckOutputs(Options) && OptionpCheckImage(Count - Index, Words + Index, Options);
+}
+
+bool
+OptionsIsProgram(const RUN_OPTIONS *Options)
+{
+    size_t Length = strlen(Options->Image);
+
+    return Length > 4 && strcasecmp(Options->Image + Length - 4, ".exe") == 0;
 }
 
 bool

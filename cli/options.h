@@ -27,6 +27,8 @@ typedef struct _RUN_OPTIONS {
     unsigned Processors;
     uint64_t TimeoutInMs;                   /* 0: no limit */
     const char *Drives[RUN_DRIVE_LETTERS];  /* host folder of A:, B:, ... */
+    char **Arguments;                       /* what a program is given */
+    int ArgumentCount;
     const char *JsonFile;                   /* "-": standard output */
     const char *ReportFile;                 /* "-": standard output */
     const char *SarifFile;                  /* "-": standard output */
@@ -54,6 +56,10 @@ typedef struct _RUN_OPTION {
     bool Served;          /* false: it has no effect yet and is refused by name */
     bool (*Parse)(RUN_OPTIONS *Options, const char *Value);
 } RUN_OPTION;
+
+/* Whether the image is a program (.exe), not a driver. */
+bool
+OptionsIsProgram(const RUN_OPTIONS *Options);
 
 /* Is Fail the rule that makes several runs of one command? */
 bool

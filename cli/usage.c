@@ -32,8 +32,9 @@ UsagePrintRun(void)
 
     TextPut(&Text, "usage: ntmm run [options] IMAGE [ARGUMENTS]\n"
                    "\n"
-                   "Load a driver (.sys, a PE32+ file) into a simulated machine, call DriverEntry\n"
-                   "and DriverUnload, and report what it leaked, left locked or misused.\n"
+                   "Load a driver (.sys, a PE32+ file) into a machine of its own, call DriverEntry\n"
+                   "and DriverUnload, and report what it leaked, left locked or misused; or run a\n"
+                   "native program (.exe that imports only ntdll.dll) in user mode.\n"
                    "\n");
     for (Option = RunOptionTable; Option->Name != NULL; Option += 1) {
         char Word[32];

@@ -129,6 +129,7 @@ typedef struct _HAL_LOADER_BLOCK {
     const char *MachineName;
     const char *Isolation;  /* how user mode is kept from system pages; "none" if it is not */
     const char *Fail;       /* which requests of the image are refused, as MiInjectStartImages reads it; NULL: none */
+    const char *CommandLine; /* of a program: its name and arguments, each byte a character; NULL: its name alone */
     const char *Test;       /* for programs of tests: what they are to do, in their own words; NULL: everything */
     BOOLEAN NoVerify;       /* run without the verifier */
 } HAL_LOADER_BLOCK, *PHAL_LOADER_BLOCK;

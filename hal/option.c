@@ -225,6 +225,7 @@ static const HALP_OPTION HalpOptions[] = {
     {"pagefile", HalpOptionULong64, FIELD_OFFSET(HAL_LOADER_BLOCK, PageFileBytes), NULL},
     {"fail", HalpOptionText, FIELD_OFFSET(HAL_LOADER_BLOCK, Fail), NULL},
     {"no-verify", HalpOptionFlag, FIELD_OFFSET(HAL_LOADER_BLOCK, NoVerify), NULL},
+    {"command-line", HalpOptionText, FIELD_OFFSET(HAL_LOADER_BLOCK, CommandLine), NULL},
     {"test", HalpOptionText, FIELD_OFFSET(HAL_LOADER_BLOCK, Test), NULL},
     {"drive", HalpOptionOther, 0, HalpTakeDrive},
     {"image", HalpOptionOther, 0, HalpTakeImage},

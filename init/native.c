@@ -69,7 +69,8 @@ InitpMakeParameters(PINIT_PROGRAM Program, PULONG_PTR Base)
         InitpAppend(Parameters, &Parameters->CurrentDirectory.DosPath, *Base, L"C:\\", "");
         InitpAppend(Parameters, &Parameters->DllPath, *Base, L"C:\\", "");
         InitpAppend(Parameters, &Parameters->ImagePathName, *Base, INIT_PATH_PREFIX, Program->Image.File->Name);
-        InitpAppend(Parameters, &Parameters->CommandLine, *Base, L"", Program->Image.File->Name);
+        InitpAppend(Parameters, &Parameters->CommandLine, *Base, L"",
+                    KiLoaderBlock->CommandLine != NULL ? KiLoaderBlock->CommandLine : Program->Image.File->Name);
         Parameters->Environment = (PWSTR)(*Base + Parameters->Length); /* two zeros: empty */
         Parameters->Length += 2 * sizeof(WCHAR);
         Status = KiCopyToUser((PVOID)*Base, Parameters, Parameters->Length);

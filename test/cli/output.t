@@ -100,7 +100,7 @@ is_deeply(decode_json($First), $Json, 'the same object');
 leaky('--json', $JsonFile);
 is(slurp($JsonFile), $First, 'the same bytes again');
 my @Order = $First =~ /^  "(\w+)":/mg;
-is("@Order", 'ntmm image machine seed replayable isolation memory processors verifier exit driver modules '
+is("@Order", 'ntmm image machine seed replayable isolation memory processors verifier exit driver program modules '
            . 'bugcheck stop missing_imports fail findings pool pages page_use commit faults time',
    'keys in their documented order');
 is_deeply($Json->{findings}[0]{stack}[0],

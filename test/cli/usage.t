@@ -101,7 +101,7 @@ refused(['run', '--json', '-', '--report', '-', $Good], 'standard output', 'two 
 refused(['run', '--quiet', '--report', '-', $Good], '--quiet', 'quiet but a report');
 refused(['run', $Good, 'word'], 'takes no arguments: word', 'an argument for a driver');
 refused(['run', $Good, '--quiet'], 'options go before', 'an option behind the image');
-refused(['run', image('', 'a.exe'), 'word'], 'no effect yet', 'an argument for a program');
+refused(['run', '--ioctl', '0x222000', image('', 'a.exe')], '--ioctl is for drivers', 'a request for a program');
 refused(['run', '/nonexistent/a.sys'], '/nonexistent/a\.sys: No such file', 'a missing image');
 refused(['run', folder()], 'not a file', 'a folder for an image');
 refused(['run', '/dev/null'], 'not a file', 'a device for an image');

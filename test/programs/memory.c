@@ -118,12 +118,21 @@ Sparse(void)
     STATUS("release", NtFreeVirtualMemory(PROCESS, &Base, &Size, RELEASE), 0);
 }
 
+/* The command line, from the process parameters: printed, for programs.t to see. */
+static void
+CommandLine(void *Peb)
+{
+    char *Parameters = ((void **)Peb)[4];
+
+    DbgPrint("memory: [%wZ]\n", Parameters + 0x70);
+}
+
 void
 NtProcessStartup(void *Peb)
 {
     void *Handler = RtlAddVectoredExceptionHandler(1, Repair);
 
-    (void)Peb;
+    CommandLine(Peb);
     Allocate();
     Refusals();
     Sparse();

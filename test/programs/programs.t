@@ -60,6 +60,10 @@ for my $Program (@Programs) {
 }
 cmp_ok(abs($Committed{leaver} - $Committed{memory}), '<', 100, 'what a program leaves behind is given back');
 
+my ($Line) = run('--quiet', "$Build/test/programs/memory.exe", 'one', 'two words', 'quo"te', '');
+like($Line, qr/^memory: \[memory\.exe one "two words" "quo\\"te" ""\]$/m, 'arguments are in the command line');
+is((run($_, "x$_", "$Build/test/programs/memory.exe"))[1], 2, "$_ is for drivers") for '--ioctl', '--fail', '--registry';
+
 # Bad images.
 my ($Text, $Status) = run("$Build/samples/hello.sys.exe");
 is($Status, 2, 'no such program');
