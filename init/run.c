@@ -7,6 +7,7 @@
 #include "init.h"
 #include <cm/cm.h>
 #include <ex/ex.h>
+#include <ex/trace.h>
 #include <io/io.h>
 #include <mm/pool/pool.h>
 #include <ps/ps.h>
@@ -90,6 +91,7 @@ InitpStopCalls(PLDR_MODULE Module)
 {
     ULONG_PTR Start = (ULONG_PTR)Module->Base, End = Start + Module->Size;
     CM_CALLBACK_INFO Filter;
+    ETW_LEFT Provider;
     PKTIMER Timer;
     PKDPC Dpc;
 
@@ -97,6 +99,13 @@ InitpStopCalls(PLDR_MODULE Module)
         KI_FINDING Finding = {.Rule = "timer-left", .Address = (ULONG64)Timer, .Text = "a timer is still set"};
 
         KeCancelTimer(Timer);
+        KiReportFinding(&Finding);
+    }
+    while (EtwTakeLeft(&Provider)) {
+        KI_FINDING Finding = {.Rule = "callback-left", .Address = (ULONG64)Provider.Provider,
+                              .Text = "an event provider is still registered"};
+
+        InitSetFindingStack(&Finding, Provider.StackId);
         KiReportFinding(&Finding);
     }
     while (CmRemoveCallback(Start, End, &Filter)) {

@@ -101,6 +101,15 @@ static VOID __attribute__((noinline)) LeakThread(VOID)
     ZwClose(Handle);
 }
 
+static REGHANDLE Provider;
+
+static VOID __attribute__((noinline)) LeakProvider(VOID)
+{
+    static const GUID Id = {1, 2, 3, {4, 5, 6, 7, 8, 9, 10, 11}};
+
+    LEAK(EtwRegister(&Id, NULL, NULL, &Provider));
+}
+
 static const struct {
     const char *Name;
     const char *Rule;
@@ -117,6 +126,7 @@ static const struct {
     {"contiguous", "contiguous-leak", "LeakContiguous", LeakContiguous},
     {"lookaside", "lookaside-leak", "LeakLookaside", LeakLookaside},
     {"timer", "timer-left", "", LeakTimer},
+    {"provider", "callback-left", "LeakProvider", LeakProvider},
     {"thread", "thread-leak", "LeakThread", LeakThread},
 };
 
