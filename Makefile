@@ -27,7 +27,7 @@ check: build
 bench: build
 	@BUILD=$(BUILD) sh bench/run.sh
 
-# The PE loader under libFuzzer, for SECONDS.
+# The reader of .reg files and the PE loader under libFuzzer, for SECONDS each.
 fuzz: deps
 	@BUILD=$(BUILD) sh test/fuzz/fuzz.sh $(or $(SECONDS),60)
 
