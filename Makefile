@@ -46,7 +46,7 @@ stress: build
 boots: build
 	@KERNEL=$(BUILD)/ntmm-amd64 DRIVER=$(BUILD)/samples/hello.sys N=$(or $(N),100) sh test/boot/boots.sh
 
-# The PE loader under libFuzzer, for SECONDS.
+# The reader of .reg files and the PE loader under libFuzzer, for SECONDS each.
 fuzz: deps
 	@BUILD=$(BUILD) sh test/fuzz/fuzz.sh $(or $(SECONDS),60)
 

@@ -47,6 +47,14 @@ PERESOURCE ExpFindResource(PVOID Start, SIZE_T Length);
 /* Timers allocated and not deleted. */
 ULONG ExpLiveTimers(VOID);
 
+/* --- Strings (rtlalloc.c) -------------------------------------------------------------------- */
+
+/*
+ * Decide where a result of Bytes goes that counts LengthBytes: into String's own buffer (STATUS_BUFFER_OVERFLOW), or
+ * into a new one (STATUS_NO_MEMORY). On success String has buffer and lengths. PASSIVE_LEVEL.
+ */
+NTSTATUS ExpPrepareString(PUNICODE_STRING String, ULONG Bytes, ULONG LengthBytes, BOOLEAN Allocate);
+
 /* --- Version (misc.c) ------------------------------------------------------------------------- */
 
 /* Write what is constant in shared user data. Once, from the boot context. */

@@ -9,6 +9,7 @@
 #include <ntifs.h>
 #include <ntexport.h>
 #include <rtl/rtl.h>
+#include "ex.h"
 
 #define EXP_STRING_TAG 0x67727453u /* "Strg" */
 #define EXP_GUID_CHARACTERS 38
@@ -19,11 +20,7 @@ ExpAllocateString(SIZE_T Bytes)
     return ExAllocatePoolWithTag(PagedPool, MAX(Bytes, (SIZE_T)1), EXP_STRING_TAG);
 }
 
-/*
- * Decide where a result of Bytes goes that counts LengthBytes: into String's own buffer, or into a
- * new one. On success String has buffer and lengths.
- */
-static NTSTATUS
+NTSTATUS
 ExpPrepareString(PUNICODE_STRING String, ULONG Bytes, ULONG LengthBytes, BOOLEAN Allocate)
 {
     PVOID Buffer;

@@ -121,6 +121,7 @@ typedef const void *PCVOID;
 typedef PVOID HANDLE, *PHANDLE;
 
 typedef char CHAR, *PCHAR, *PSTR, *LPSTR, CCHAR, *PCCHAR;
+typedef const char *PCCH;
 typedef const char *PCSTR, *PCSZ, *LPCSTR;
 typedef char *PSZ;
 typedef signed char INT8, *PINT8, SCHAR, *PSCHAR;

@@ -287,6 +287,64 @@ NTKERNELAPI VOID NTAPI PsReturnPoolQuota(_In_ PEPROCESS Process, _In_ POOL_TYPE 
 NTKERNELAPI VOID NTAPI PsReturnProcessNonPagedPoolQuota(_In_ PEPROCESS Process, _In_ SIZE_T Amount);
 NTKERNELAPI VOID NTAPI PsReturnProcessPagedPoolQuota(_In_ PEPROCESS Process, _In_ SIZE_T Amount);
 
+/* ---- Removable media: what file systems and drivers tell each other. max DISPATCH. ---- */
+
+NTKERNELAPI VOID NTAPI IoAcquireVpbSpinLock(_Out_ PKIRQL Irql);
+NTKERNELAPI VOID NTAPI IoReleaseVpbSpinLock(_In_ KIRQL Irql);
+NTKERNELAPI VOID NTAPI IoSetHardErrorOrVerifyDevice(_In_ PIRP Irp, _In_ PDEVICE_OBJECT DeviceObject);
+NTKERNELAPI PDEVICE_OBJECT NTAPI IoGetDeviceToVerify(_In_ PETHREAD Thread);
+NTKERNELAPI VOID NTAPI IoSetDeviceToVerify(_In_ PETHREAD Thread, _In_opt_ PDEVICE_OBJECT DeviceObject);
+
+/* ---- Privileges. PASSIVE. ---- */
+
+#define SE_CHANGE_NOTIFY_PRIVILEGE 23
+
+/* Kernel mode has them all; programs, of which no tokens are kept, the one above. */
+NTKERNELAPI BOOLEAN NTAPI SeSinglePrivilegeCheck(_In_ LUID PrivilegeValue, _In_ KPROCESSOR_MODE PreviousMode);
+
+/* ---- Strings in the OEM code page. PASSIVE. A buffer that was allocated is given back by RtlFreeUnicodeString or
+ * RtlFreeOemString. ---- */
+
+NTSYSAPI NTSTATUS NTAPI RtlOemStringToUnicodeString(_Inout_ PUNICODE_STRING DestinationString,
+                                                    _In_ PCOEM_STRING SourceString,
+                                                    _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI NTSTATUS NTAPI RtlOemStringToCountedUnicodeString(_Inout_ PUNICODE_STRING DestinationString,
+                                                           _In_ PCOEM_STRING SourceString,
+                                                           _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI NTSTATUS NTAPI RtlUnicodeStringToOemString(_Inout_ POEM_STRING DestinationString,
+                                                    _In_ PCUNICODE_STRING SourceString,
+                                                    _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI NTSTATUS NTAPI RtlUpcaseUnicodeStringToOemString(_Inout_ POEM_STRING DestinationString,
+                                                          _In_ PCUNICODE_STRING SourceString,
+                                                          _In_ BOOLEAN AllocateDestinationString);
+/* Without terminator; STATUS_UNMAPPABLE_CHARACTER for what the code page lacks. */
+NTSYSAPI NTSTATUS NTAPI RtlUnicodeStringToCountedOemString(_Inout_ POEM_STRING DestinationString,
+                                                           _In_ PCUNICODE_STRING SourceString,
+                                                           _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI NTSTATUS NTAPI RtlUpcaseUnicodeStringToCountedOemString(_Inout_ POEM_STRING DestinationString,
+                                                                 _In_ PCUNICODE_STRING SourceString,
+                                                                 _In_ BOOLEAN AllocateDestinationString);
+NTSYSAPI VOID NTAPI RtlFreeOemString(_Inout_ POEM_STRING OemString);
+NTSYSAPI ULONG NTAPI RtlxOemStringToUnicodeSize(_In_ PCOEM_STRING OemString);
+NTSYSAPI ULONG NTAPI RtlxUnicodeStringToOemSize(_In_ PCUNICODE_STRING UnicodeString);
+#define RtlOemStringToUnicodeSize(String) RtlxOemStringToUnicodeSize(String)
+#define RtlUnicodeStringToOemSize(String) RtlxUnicodeStringToOemSize(String)
+#define RtlOemStringToCountedUnicodeSize(String) ((ULONG)((String)->Length * sizeof(WCHAR)))
+
+/* By counts of bytes; as much as fits, then STATUS_BUFFER_OVERFLOW. Any IRQL. */
+NTSYSAPI NTSTATUS NTAPI RtlOemToUnicodeN(_Out_writes_bytes_(MaxBytesInUnicodeString) PWCH UnicodeString,
+                                         _In_ ULONG MaxBytesInUnicodeString, _Out_opt_ PULONG BytesInUnicodeString,
+                                         _In_reads_bytes_(BytesInOemString) PCCH OemString,
+                                         _In_ ULONG BytesInOemString);
+NTSYSAPI NTSTATUS NTAPI RtlUnicodeToOemN(_Out_writes_bytes_(MaxBytesInOemString) PCHAR OemString,
+                                         _In_ ULONG MaxBytesInOemString, _Out_opt_ PULONG BytesInOemString,
+                                         _In_reads_bytes_(BytesInUnicodeString) PCWCH UnicodeString,
+                                         _In_ ULONG BytesInUnicodeString);
+NTSYSAPI NTSTATUS NTAPI RtlUpcaseUnicodeToOemN(_Out_writes_bytes_(MaxBytesInOemString) PCHAR OemString,
+                                               _In_ ULONG MaxBytesInOemString, _Out_opt_ PULONG BytesInOemString,
+                                               _In_reads_bytes_(BytesInUnicodeString) PCWCH UnicodeString,
+                                               _In_ ULONG BytesInUnicodeString);
+
 /* TRUE if the thread is a system thread. */
 NTKERNELAPI BOOLEAN NTAPI PsIsSystemThread(_In_ PETHREAD Thread);
 

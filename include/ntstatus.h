@@ -454,6 +454,8 @@
 #define STATUS_REGISTRY_CORRUPT ((NTSTATUS)0xC000014C)
 /* The thread has no event pair */
 #define STATUS_NO_EVENT_PAIR ((NTSTATUS)0xC000014E)
+/* A character has no place in the code page */
+#define STATUS_UNMAPPABLE_CHARACTER ((NTSTATUS)0xC0000162)
 /* The key was deleted */
 #define STATUS_KEY_DELETED ((NTSTATUS)0xC000017C)
 /* No room in the registry log */

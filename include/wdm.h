@@ -20,6 +20,7 @@
 #include "wdmob.h"    /* objects, handles, system threads */
 #include "wdmexs.h"   /* executive timers, callback objects, named events, versions */
 #include "wdmio.h"    /* drivers, devices, requests */
+#include "wdmetw.h"   /* event tracing */
 #include "wdmcm.h"    /* the registry */
 #include "wdmdev.h"   /* queues, remove locks, requests of one's own, error log */
 #include "wdmfile.h"  /* files by handle */

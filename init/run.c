@@ -7,6 +7,7 @@
 #include "init.h"
 #include <cm/cm.h>
 #include <ex/ex.h>
+#include <ex/trace.h>
 #include <io/io.h>
 #include <mm/pool/pool.h>
 #include <ps/ps.h>
@@ -98,6 +99,7 @@ InitpStopCalls(PLDR_MODULE Module)
 {
     ULONG_PTR Start = (ULONG_PTR)Module->Base, End = Start + Module->Size;
     CM_CALLBACK_INFO Filter;
+    ETW_LEFT Provider;
     PKTIMER Timer;
     PKDPC Dpc;
 
@@ -106,6 +108,13 @@ InitpStopCalls(PLDR_MODULE Module)
 
         KeCancelTimer(Timer);
         InitReportFinding(&Finding);
+    }
+    while (EtwTakeLeft(&Provider)) {
+        KI_FINDING Finding = {.Rule = "callback-left", .Address = (ULONG64)Provider.Provider,
+                              .Text = "an event provider is still registered"};
+
+        InitSetFindingStack(&Finding, Provider.StackId);
+        KiReportFinding(&Finding);
     }
     while (CmRemoveCallback(Start, End, &Filter)) {
         KI_FINDING Finding = {.Rule = "callback-left", .Address = (ULONG64)Filter.Function,

@@ -98,6 +98,7 @@ typedef struct _KTHREAD {
     PVOID StackOwner;                      /* (P) mm/stack: what must be freed when it has ended */
     PVOID Win32Thread;                     /* (P) */
     struct _IRP *TopLevelIrp;              /* (S) io */
+    struct _DEVICE_OBJECT *DeviceToVerify; /* (A) io */
     LIST_ENTRY IrpList;                    /* io: requests to be finished in this thread */
 
     /* User mode; see user.h. */

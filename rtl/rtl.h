@@ -128,6 +128,16 @@ RtlpAnsiToWide(_In_ UCHAR Byte);
 UCHAR
 RtlpWideToAnsi(_In_ WCHAR Unit);
 
+/* The same for the OEM code page, 437 (oem.c); FALSE, and '?', if it lacks the unit. */
+WCHAR
+RtlpOemToWide(_In_ UCHAR Byte);
+BOOLEAN
+RtlpWideToOem(_In_ WCHAR Unit, _Out_ PUCHAR Byte);
+
+/* The byte of the upper-case form of what the page makes of a unit. */
+UCHAR
+RtlpUpcaseToOem(_In_ WCHAR Unit, _Out_ PBOOLEAN Mapped);
+
 /* ---- Numbers ---- */
 
 /* CRC-32 of Length bytes; Crc is 0 to begin, or the result so far. */

@@ -127,6 +127,15 @@ static VOID __attribute__((noinline)) UnlockMapped(VOID)
     ExFreePoolWithTag(P, TAG);
 }
 
+static REGHANDLE Provider;
+
+static VOID __attribute__((noinline)) LeakProvider(VOID)
+{
+    static const GUID Id = {1, 2, 3, {4, 5, 6, 7, 8, 9, 10, 11}};
+
+    LEAK(EtwRegister(&Id, NULL, NULL, &Provider));
+}
+
 static const struct {
     const char *Name;
     const char *Rule;
@@ -143,6 +152,7 @@ static const struct {
     {"contiguous", "contiguous-leak", "LeakContiguous", LeakContiguous},
     {"lookaside", "lookaside-leak", "LeakLookaside", LeakLookaside},
     {"timer", "timer-left", "", LeakTimer},
+    {"provider", "callback-left", "LeakProvider", LeakProvider},
     {"thread", "thread-leak", "LeakThread", LeakThread},
     {"freelocked", "locked-mdl-freed", "FreeLockedMdl", FreeLockedMdl},
     {"unlockmapped", "unlocked-while-mapped", "UnlockMapped", UnlockMapped},
