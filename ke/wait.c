@@ -11,7 +11,8 @@
  * The wait's result is known when the thread is released: the number of the object, with STATUS_ABANDONED_WAIT_0
  * added for an abandoned mutant, or STATUS_TIMEOUT. A kernel APC ends the wait with STATUS_KERNEL_APC, which callers never
  * see: it is delivered as IRQL falls, and the wait begins again, at the end of the line, with what is left of its time.
- * Nothing alerts threads or lets user APCs run, so Alertable and WaitMode change nothing.
+ * Nothing alerts threads or lets user APCs run, so Alertable changes nothing; a wait in user mode's name ends when its
+ * thread is to end.
  *
  * Waiting with a time-out other than zero at DISPATCH_LEVEL or above is bug check 0xB8 whether or not the
  * object is signaled.

@@ -79,23 +79,26 @@ LdrpIsNtdll(const char *Name)
 static ULONG64
 LdrpMissingAddress(const char *Name, USHORT Ordinal)
 {
-    CHAR Text[LDRP_MAXIMUM_NAME + 16];
+    CHAR Text[LDRP_MAXIMUM_NAME + 64]; /* the name, and the longest text around it */
     SIZE_T Length;
     PCHAR Copy;
 
+    if (LdrpMissingNameCount == LDRP_MISSING_MAXIMUM) {
+        return 0;
+    }
     if (Name == NULL) {
         Length = (SIZE_T)RtlpPrintBuffer(Text, sizeof(Text), "ntdll.dll!#%u", Ordinal);
     } else {
         Length = (SIZE_T)RtlpPrintBuffer(Text, sizeof(Text), "ntdll.dll!%s", Name);
     }
     Copy = ExAllocatePool2(POOL_FLAG_NON_PAGED, Length + 1, LDR_TAG);
-    if (Copy == NULL || LdrpMissingNameCount == LDRP_MISSING_MAXIMUM) {
+    if (Copy == NULL) {
         return 0;
     }
     RtlCopyMemory(Copy, Text, Length + 1);
     LdrpMissingNames[LdrpMissingNameCount] = Copy;
-    RtlpPrintBuffer(Text, sizeof(Text), "ntmm: %s is not implemented\n", Copy);
-    HalPutDiagnostic(Text, Length + sizeof("ntmm:  is not implemented\n") - 1);
+    Length = (SIZE_T)RtlpPrintBuffer(Text, sizeof(Text), "ntmm: %s is not implemented\n", Copy);
+    HalPutDiagnostic(Text, Length);
     LdrpMissingNameCount += 1;
     return LdrpMissingBase + (LdrpMissingNameCount - 1) * LDRP_MISSING_SIZE;
 }

@@ -22,6 +22,13 @@ VOID NtInitializeServices(VOID);
  */
 NTSTATUS NtpReturnInformation(PVOID To, ULONG Length, PULONG ReturnLength, const VOID *Information, ULONG Size);
 
+/* The affinity mask of all processors. */
+static inline ULONG_PTR
+NtpAllProcessors(VOID)
+{
+    return HalProcessorCount() == 64 ? ~0ull : (1ull << HalProcessorCount()) - 1;
+}
+
 /* Services that drivers cannot import. */
 NTSTATUS NTAPI ZwContinue(PCONTEXT ThreadContext, BOOLEAN TestAlert);
 NTSTATUS NTAPI ZwRaiseException(PEXCEPTION_RECORD ExceptionRecord, PCONTEXT ContextRecord, BOOLEAN FirstChance);

@@ -9,7 +9,7 @@
 /* --- Ending ------------------------------------------------------------------------------------------------ */
 
 /*
- * End a process; ProcessHandle NULL: all other threads of this one. STATUS_ACCESS_DENIED for System, STATUS_PROCESS_IS_TERMINATING, those
+ * End a process. STATUS_ACCESS_DENIED for System, STATUS_PROCESS_IS_TERMINATING, those
  * of the handle. PASSIVE_LEVEL.
  */
 NTSTATUS NTAPI
@@ -127,12 +127,6 @@ C_ASSERT(sizeof(NTP_VM_COUNTERS) == 0x58);
 
 #define NTP_PROCESS_BASIC_INFORMATION 0
 #define NTP_PROCESS_VM_COUNTERS 3
-
-static ULONG_PTR
-NtpAllProcessors(VOID)
-{
-    return HalProcessorCount() == 64 ? ~0ull : (1ull << HalProcessorCount()) - 1;
-}
 
 /*
  * What there is to know of a process: basic information (0) and memory counters (3). STATUS_INVALID_INFO_CLASS,

@@ -124,7 +124,7 @@ ZwQuerySystemInformation(ULONG SystemInformationClass, PVOID SystemInformation, 
     Basic.LowestPhysicalPageNumber = (ULONG)Loader->Runs[0].BasePage;
     Basic.HighestPhysicalPageNumber =
         (ULONG)(Loader->Runs[Loader->RunCount - 1].BasePage + Loader->Runs[Loader->RunCount - 1].PageCount - 1);
-    Basic.ActiveProcessorsAffinityMask = HalProcessorCount() == 64 ? ~0ull : (1ull << HalProcessorCount()) - 1;
+    Basic.ActiveProcessorsAffinityMask = NtpAllProcessors();
     return NtpReturnInformation(SystemInformation, Length, ReturnLength, &Basic, sizeof(Basic));
 }
 NTEXPORT(ZwQuerySystemInformation);
